@@ -1,0 +1,26 @@
+//! The running system of omnigate: a tree of actors under a supervisor.
+//!
+//! `Driver → Parser → Dispatcher → MeterHandler (one per meter) → Publisher → MQTT broker`, with `Meters` as the owner of the
+//! set of monitored meters and the `Commander` as the cloud's ear.
+
+pub mod clock;
+pub mod commander;
+pub mod counters;
+pub mod dispatcher;
+pub mod driver;
+#[cfg(feature = "fault-injection")]
+pub mod faults;
+pub mod forward;
+pub mod meter_handler;
+pub mod meters;
+pub mod mqtt;
+pub mod parser;
+pub mod publisher;
+pub mod raw_telegram;
+pub mod recalc;
+pub mod rejects;
+pub mod set_message;
+pub mod status;
+pub mod store;
+pub mod supervision;
+pub mod tree;
