@@ -3,3 +3,19 @@
 //! No clock, file, socket, log call, actor or async: time and keys come in as arguments, results leave as values.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod address;
+pub mod crc;
+pub mod ell;
+pub mod error;
+pub mod key;
+pub mod reader;
+pub mod signature;
+pub mod telegram;
+
+pub use address::{Address, AddressError, IdentificationNumber, Manufacturer, Medium};
+pub use error::{Error, ErrorKind, Layer};
+pub use key::{DesKey, Key, KeyError};
+pub use reader::Reader;
+pub use signature::Signature;
+pub use telegram::{AccessNumber, Authentication, Content, Plain, Security};
