@@ -8,7 +8,6 @@ pub mod commander;
 pub mod counters;
 pub mod dispatcher;
 pub mod driver;
-#[cfg(feature = "fault-injection")]
 pub mod faults;
 pub mod forward;
 pub mod meter_handler;

@@ -1,0 +1,165 @@
+//! Starting and stopping children.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::dev::channel::{AddressReceiver, channel};
+use actix::prelude::{Actor, Addr, ArbiterHandle, Context, Supervised};
+
+use super::mail::Mail;
+use super::monitor::{Monitor, Order};
+use super::role::{Instance, Role};
+use super::root::Root;
+use super::supervised::carry;
+
+/// What to start.
+#[derive(Clone)]
+pub struct ChildSpec {
+    /// Its place in the tree.
+    pub role: &'static Role,
+    /// Which of several of that role: the meter's name.
+    pub instance: Option<Instance>,
+}
+
+impl From<&'static Role> for ChildSpec {
+    fn from(role: &'static Role) -> Self {
+        Self {
+            role,
+            instance: None,
+        }
+    }
+}
+
+/// A running child. Keep it: when it is dropped, the child is asked to stop.
+pub struct Child<A: Actor> {
+    /// Valid from now on until the child has stopped, through all its restarts.
+    pub addr: Addr<A>,
+    /// How to see it and stop it.
+    pub handle: Handle,
+}
+
+/// A running child without its type. Keep it: when it is dropped, the child is asked to stop.
+pub struct Handle {
+    /// What can be seen of it.
+    pub monitor: Arc<Monitor>,
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// As asked.
+    Clean,
+    /// Not within its role's deadline; it was dropped where it stood.
+    Dropped,
+    /// It did not even leave its code: its thread hangs.
+    Hangs,
+}
+
+/// Starts a child on the current thread, which must be an Arbiter's (or in a [`tokio::task::LocalSet`]).
+///
+/// `make` makes the actor, once for each life, so every life begins with fresh state; it runs like the actor's own code: a panic in it is
+/// an exit like any other. It gets the child's monitor, for the actor to mark its waits.
+pub fn supervise<A, F>(root: &Arc<Root>, spec: impl Into<ChildSpec>, make: F) -> Child<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+    F: FnMut(&Arc<Monitor>) -> A + 'static,
+{
+    let (child, queue) = prepare(root, spec.into());
+    actix_rt::spawn(run(
+        Arc::clone(root),
+        End(Arc::clone(&child.handle.monitor)),
+        queue,
+        make,
+    ));
+    child
+}
+
+/// Starts a child on an Arbiter's thread. The address is valid at once.
+pub fn supervise_on<A, F>(
+    arbiter: &ArbiterHandle,
+    root: &Arc<Root>,
+    spec: impl Into<ChildSpec>,
+    make: F,
+) -> Child<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+    F: FnMut(&Arc<Monitor>) -> A + Send + 'static,
+{
+    let (child, queue) = prepare(root, spec.into());
+    let (root, end) = (Arc::clone(root), End(Arc::clone(&child.handle.monitor)));
+    arbiter.spawn_fn(move || {
+        actix_rt::spawn(run(root, end, queue, make));
+    });
+    child
+}
+
+fn prepare<A: Actor<Context = Context<A>>>(
+    root: &Arc<Root>,
+    spec: ChildSpec,
+) -> (Child<A>, AddressReceiver<A>) {
+    let (sender, queue) = channel(spec.role.mailbox);
+    let monitor = Monitor::new(spec.role, spec.instance);
+    root.add(&monitor);
+    (
+        Child {
+            addr: Addr::new(sender),
+            handle: Handle { monitor },
+        },
+        queue,
+    )
+}
+
+async fn run<A, F>(root: Arc<Root>, end: End, queue: AddressReceiver<A>, make: F)
+where
+    A: Actor<Context = Context<A>> + Supervised,
+    F: FnMut(&Arc<Monitor>) -> A,
+{
+    let monitor = Arc::clone(&end.0);
+    carry(root, monitor, Mail::new(queue), make).await;
+}
+
+/// Says that a child has ended, however that came: its thread may have ended around it.
+struct End(Arc<Monitor>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl<A: Actor> Child<A> {
+    /// See [`Handle::stop`].
+    pub async fn stop(self) -> Stopped {
+        self.handle.stop().await
+    }
+}
+
+impl Handle {
+    /// Asks the child to stop and waits for it, at most as long as its role allows.
+    ///
+    /// If the role says so, it first handles the messages that are in its mailbox; then `stopping` and `stopped` are called, as by
+    /// `ctx.stop()`. While `stopping` answers `Running::Continue`, the child goes on, until the deadline.
+    pub async fn stop(self) -> Stopped {
+        /// To leave its code when dropped where it stands.
+        const MERCY: Duration = Duration::from_millis(500);
+        let mut ended = self.monitor.ended();
+        self.monitor.give(Order::Stop);
+        if tokio::time::timeout(self.monitor.role().shutdown.within, &mut ended)
+            .await
+            .is_ok()
+        {
+            return Stopped::Clean;
+        }
+        self.monitor.give(Order::Kill);
+        match tokio::time::timeout(MERCY, ended).await {
+            Ok(_) => Stopped::Dropped,
+            Err(_) => Stopped::Hangs,
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.monitor.give(Order::Stop);
+    }
+}

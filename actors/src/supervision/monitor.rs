@@ -1,0 +1,365 @@
+//! What can be seen of a child from any thread, and how it is told to stop.
+
+use std::fmt;
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
+};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Context};
+use tokio::sync::oneshot;
+
+use super::panics::bounded;
+use super::role::{Instance, Role};
+
+/// A child as the rest of the program sees it: its state, its restarts, what it waits for. One per child, the same for all its lives.
+pub struct Monitor {
+    role: &'static Role,
+    instance: Option<Instance>,
+    phase: AtomicU8,
+    /// When the phase ends (backing off, parked), in milliseconds since [`epoch`].
+    until: AtomicU64,
+    /// Its code is running right now.
+    busy: AtomicBool,
+    order: AtomicU8,
+    restarts: AtomicU32,
+    lost: AtomicU32,
+    refused: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+/// What does not fit into an atomic. Locked for a few instructions at a time, so that nobody ever waits for it.
+#[derive(Default)]
+struct Inner {
+    last_exit: Option<Box<LastExit>>,
+    failure: Option<Box<str>>,
+    waits: Vec<Wait>,
+    waker: Option<Waker>,
+    stopped: Option<oneshot::Sender<()>>,
+}
+
+/// What a child is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not started yet.
+    Starting,
+    /// Alive, and it waits for nothing that it marked.
+    Running,
+    /// Alive and waiting, the longest of its waits.
+    Waiting(Wait),
+    /// Ended; starts again then.
+    BackingOff {
+        /// When.
+        until: Instant,
+    },
+    /// Beyond its budget; refuses mail and is tried again then.
+    Parked {
+        /// When.
+        until: Instant,
+    },
+    /// Ended for good.
+    Stopped,
+}
+
+/// A wait that an actor marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// For what, in a few words.
+    pub what: &'static str,
+    /// Since when.
+    pub since: Instant,
+    /// How long is healthy; `None`: for ever.
+    pub limit: Option<Duration>,
+}
+
+/// The end of a child's latest life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastExit {
+    /// Why, in at most 200 characters.
+    pub reason: String,
+    /// When.
+    pub at: Instant,
+}
+
+impl Monitor {
+    pub(super) fn new(role: &'static Role, instance: Option<Instance>) -> Arc<Self> {
+        Arc::new(Self {
+            role,
+            instance,
+            phase: AtomicU8::new(Phase::Starting as u8),
+            until: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            order: AtomicU8::new(Order::Run as u8),
+            restarts: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            inner: Mutex::new(Inner::default()),
+        })
+    }
+
+    /// The child's place in the tree and its policy.
+    pub fn role(&self) -> &'static Role {
+        self.role
+    }
+
+    /// Which of several children of one role: the meter's name.
+    pub fn instance(&self) -> Option<&Instance> {
+        self.instance.as_ref()
+    }
+
+    /// What the child is doing now.
+    pub fn state(&self) -> State {
+        let until = || epoch() + Duration::from_millis(self.until.load(Relaxed));
+        match Phase::from(self.phase.load(Relaxed)) {
+            Phase::Starting => State::Starting,
+            Phase::Running => match self.waits().into_iter().min_by_key(|wait| wait.since) {
+                Some(wait) => State::Waiting(wait),
+                None => State::Running,
+            },
+            Phase::BackingOff => State::BackingOff { until: until() },
+            Phase::Parked => State::Parked { until: until() },
+            Phase::Stopped => State::Stopped,
+        }
+    }
+
+    /// Whether the child's code runs at this moment: true for long means that it hangs.
+    pub fn busy(&self) -> bool {
+        self.busy.load(Relaxed)
+    }
+
+    /// Restarts since the program started, including those after a parking.
+    pub fn restarts(&self) -> u32 {
+        self.restarts.load(Relaxed)
+    }
+
+    /// Messages that were in hand when the child ended: lost, never retried.
+    pub fn lost(&self) -> u32 {
+        self.lost.load(Relaxed)
+    }
+
+    /// Messages that were thrown away unread, while the child was parked or when it stopped.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// How its latest life ended, if one has.
+    pub fn last_exit(&self) -> Option<LastExit> {
+        self.lock().last_exit.as_deref().cloned()
+    }
+
+    /// The waits that the child is in, in no order.
+    pub fn waits(&self) -> Vec<Wait> {
+        self.lock().waits.clone()
+    }
+
+    /// Marks a wait within the role's limit: back-pressure, an answer. It ends when the guard is dropped. Beyond the limit the child
+    /// counts as hanging, and the service watchdog is no longer fed.
+    pub fn waiting(self: &Arc<Self>, what: &'static str) -> Waiting {
+        self.wait(what, Some(self.role.wait_limit))
+    }
+
+    /// Marks a wait that may last for ever and is healthy: a missing dongle, a broker that is away.
+    pub fn waiting_for_ever(self: &Arc<Self>, what: &'static str) -> Waiting {
+        self.wait(what, None)
+    }
+
+    fn wait(self: &Arc<Self>, what: &'static str, limit: Option<Duration>) -> Waiting {
+        let wait = Wait {
+            what,
+            since: now(),
+            limit,
+        };
+        self.lock().waits.push(wait);
+        Waiting {
+            monitor: Arc::clone(self),
+            wait,
+        }
+    }
+
+    /// Ends the actor's life as failed, for this reason (at most 200 characters of it are kept; no secrets).
+    pub fn fail<A: Actor<Context = Context<A>>>(
+        &self,
+        ctx: &mut Context<A>,
+        reason: impl fmt::Display,
+    ) {
+        self.set_failure(&reason.to_string());
+        ctx.terminate();
+    }
+
+    pub(super) fn set_failure(&self, reason: &str) {
+        self.lock().failure = Some(bounded(reason, 200).into());
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Box<str>> {
+        self.lock().failure.take()
+    }
+
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Relaxed);
+    }
+
+    pub(super) fn enter(&self, phase: Phase, until: Option<Instant>) {
+        let until = until.map_or(0, |until| {
+            until.saturating_duration_since(epoch()).as_millis() as u64
+        });
+        self.until.store(until, Relaxed);
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    pub(super) fn exited(&self, reason: &str, at: Instant) {
+        self.lock().last_exit = Some(Box::new(LastExit {
+            reason: bounded(reason, 200).to_owned(),
+            at,
+        }));
+    }
+
+    pub(super) fn count_restart(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_lost(&self) {
+        self.lost.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_refused(&self, messages: u64) {
+        self.refused.fetch_add(messages, Relaxed);
+    }
+
+    /// What the child's owner wants of it.
+    pub(super) fn order(&self) -> Order {
+        Order::from(self.order.load(SeqCst))
+    }
+
+    /// Gives an order; one that is given already is not taken back.
+    pub(super) fn give(&self, order: Order) {
+        self.order.fetch_max(order as u8, SeqCst);
+        let waker = self.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// From here on an order wakes this task.
+    pub(super) fn attach(&self, waker: Waker) {
+        self.lock().waker = Some(waker);
+    }
+
+    /// Resolves (as closed) when the child has ended; at once if it has.
+    pub(super) fn ended(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        if Phase::from(self.phase.load(SeqCst)) != Phase::Stopped {
+            inner.stopped = Some(sender);
+        }
+        receiver
+    }
+
+    /// The last thing that happens to a child.
+    pub(super) fn end(&self) {
+        let mut inner = self.lock();
+        self.phase.store(Phase::Stopped as u8, SeqCst);
+        let ended = (
+            inner.waker.take(),
+            inner.stopped.take(),
+            std::mem::take(&mut inner.waits),
+        );
+        drop(inner);
+        drop(ended);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing inside a lock can panic half-way, so a poisoned one is as good as any.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `parser`, `meter_handler/kam-32666857`.
+impl fmt::Display for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.role.name)?;
+        match &self.instance {
+            Some(instance) => write!(f, "/{instance}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Monitor({self}, {:?})", self.state())
+    }
+}
+
+/// A wait, for as long as it lives. Move it into the future that waits.
+#[must_use = "the wait ends when this is dropped"]
+pub struct Waiting {
+    monitor: Arc<Monitor>,
+    wait: Wait,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut inner = self.monitor.lock();
+        if let Some(at) = inner.waits.iter().position(|wait| *wait == self.wait) {
+            inner.waits.swap_remove(at);
+        }
+    }
+}
+
+/// The part of [`State`] that the supervisor sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Starting,
+    Running,
+    BackingOff,
+    Parked,
+    Stopped,
+}
+
+impl From<u8> for Phase {
+    fn from(value: u8) -> Self {
+        [
+            Self::Starting,
+            Self::Running,
+            Self::BackingOff,
+            Self::Parked,
+        ]
+        .into_iter()
+        .find(|phase| *phase as u8 == value)
+        .unwrap_or(Self::Stopped)
+    }
+}
+
+/// What the owner wants, each stronger than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Order {
+    Run,
+    /// Handle what is queued, then stop.
+    Stop,
+    /// End now.
+    Kill,
+}
+
+impl From<u8> for Order {
+    fn from(value: u8) -> Self {
+        [Self::Run, Self::Stop]
+            .into_iter()
+            .find(|order| *order as u8 == value)
+            .unwrap_or(Self::Kill)
+    }
+}
+
+/// Now, by the runtime's clock, which tests can stop.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// An instant before all others that matter, to count milliseconds from.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}

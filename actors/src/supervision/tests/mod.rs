@@ -1,0 +1,4 @@
+//! Real actix actors that panic, fail, stop and hang.
+
+mod restarts;
+mod support;
