@@ -7,69 +7,71 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::supervision::unwinding;
+use crate::raw_telegram::RawTelegram;
+use crate::supervision::{bounded, unwinding};
 
 /// A telegram that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// The actor that rejected it, or that failed while it handled it.
     pub actor: &'static str,
-    /// As received; at most [`Rejects::LONGEST`] bytes of it.
+    /// As received; at most [`Rejects::LONGEST_TELEGRAM`] bytes of it.
     pub telegram: Box<[u8]>,
-    /// Why, without secrets.
+    /// When it was received, UTC.
+    pub received_at: Timestamp,
+    /// Why, without secrets; at most [`Rejects::LONGEST_REASON`] characters.
     pub reason: String,
-    /// When it was rejected.
-    pub at: Timestamp,
 }
 
-/// The list of rejects; clones are the same list, which may be used from any thread.
+/// The list of rejects. Clones are the same list; it may be used from any thread.
 #[derive(Clone)]
 pub struct Rejects(Arc<List>);
 
 struct List {
     capacity: usize,
     total: AtomicU64,
-    newest_last: Mutex<VecDeque<Reject>>,
+    oldest_first: Mutex<VecDeque<Reject>>,
 }
 
 impl Rejects {
-    /// No telegram of the standard is longer with its checksums.
-    pub const LONGEST: usize = 512;
+    /// Bytes kept of a telegram; none of the standard's is longer, checksums included.
+    pub const LONGEST_TELEGRAM: usize = 512;
+    /// Characters kept of a reason.
+    pub const LONGEST_REASON: usize = 200;
 
     /// An empty list that keeps the newest `capacity` rejects; 0 keeps none and only counts.
     pub fn new(capacity: usize) -> Self {
         Self(Arc::new(List {
             capacity,
             total: AtomicU64::new(0),
-            newest_last: Mutex::new(VecDeque::new()),
+            oldest_first: Mutex::new(VecDeque::new()),
         }))
     }
 
-    /// Adds a telegram, and drops the oldest where there are too many.
-    pub fn push(
-        &self,
-        actor: &'static str,
-        telegram: &[u8],
-        reason: impl Into<String>,
-        at: Timestamp,
-    ) {
-        let telegram = telegram.get(..Self::LONGEST).unwrap_or(telegram).into();
+    /// Adds a telegram, and drops the oldest where there are too many. The bytes are copied, so a telegram that a source waits for is
+    /// not held up here.
+    pub fn push(&self, actor: &'static str, telegram: &RawTelegram, reason: &str) {
         self.0.total.fetch_add(1, Relaxed);
-        let mut list = self.list();
-        list.push_back(Reject {
+        if self.0.capacity == 0 {
+            return;
+        }
+        let bytes = telegram.bytes();
+        let reject = Reject {
             actor,
-            telegram,
-            reason: reason.into(),
-            at,
-        });
-        while list.len() > self.0.capacity {
+            telegram: bytes.get(..Self::LONGEST_TELEGRAM).unwrap_or(bytes).into(),
+            received_at: telegram.received_at(),
+            reason: bounded(reason, Self::LONGEST_REASON).to_owned(),
+        };
+        let mut list = self.lock();
+        if list.len() == self.0.capacity {
             list.pop_front();
         }
+        list.push_back(reject);
     }
 
     /// What is kept, oldest first.
-    pub fn list_all(&self) -> Vec<Reject> {
-        self.list().iter().cloned().collect()
+    pub fn kept(&self) -> Vec<Reject> {
+        self.lock().iter().cloned().collect()
     }
 
     /// How many there were since the start, kept or not.
@@ -77,9 +79,9 @@ impl Rejects {
         self.0.total.load(Relaxed)
     }
 
-    /// Call this first in a handler with a clone of the telegram, and keep what it returns to the handler's end: if the handler panics,
-    /// the telegram is put on this list. The supervisor counts it as lost.
-    pub fn hold<T: AsRef<[u8]>>(&self, actor: &'static str, telegram: T) -> InHand<T> {
+    /// Call this first in a handler with (a clone of) the telegram, and keep what it returns to the handler's end: if the handler
+    /// panics, the telegram is put on this list. That it is lost is counted by the supervisor.
+    pub fn hold(&self, actor: &'static str, telegram: RawTelegram) -> InHand {
         InHand {
             rejects: self.clone(),
             actor,
@@ -87,32 +89,91 @@ impl Rejects {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, VecDeque<Reject>> {
-        // A push cannot panic half-way, so a poisoned list is as good as any.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Reject>> {
+        // Nothing inside a lock can panic half-way, so a poisoned list is as good as any.
         self.0
-            .newest_last
+            .oldest_first
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The telegram in hand, for as long as its handler runs.
+/// The telegram in hand, for as long as its handler runs. It is a local variable of the handler, so whatever unwinds the handler comes by.
 #[must_use = "the telegram is in hand until this is dropped"]
-pub struct InHand<T: AsRef<[u8]>> {
+pub struct InHand {
     rejects: Rejects,
     actor: &'static str,
-    telegram: T,
+    telegram: RawTelegram,
 }
 
-impl<T: AsRef<[u8]>> Drop for InHand<T> {
+impl Drop for InHand {
     fn drop(&mut self) {
         if let Some(panic) = unwinding() {
-            self.rejects.push(
-                self.actor,
-                self.telegram.as_ref(),
-                panic.to_string(),
-                Timestamp::now(),
-            );
+            self.rejects
+                .push(self.actor, &self.telegram, &panic.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervision::catch;
+
+    fn telegram(byte: u8) -> RawTelegram {
+        RawTelegram::radio([byte; 3], Timestamp::UNIX_EPOCH, None)
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_all_are_counted() {
+        let rejects = Rejects::new(2);
+        for byte in 1..=3 {
+            rejects.push("parser", &telegram(byte), "link layer, byte 3");
+        }
+        let kept = rejects.kept();
+        assert_eq!(
+            kept.iter()
+                .map(|reject| reject.telegram[0])
+                .collect::<Vec<_>>(),
+            [2, 3]
+        );
+        assert_eq!(rejects.total(), 3);
+
+        let none = Rejects::new(0);
+        none.push("parser", &telegram(1), "whatever");
+        assert_eq!((none.kept(), none.total()), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        let rejects = Rejects::new(1);
+        let long = RawTelegram::radio([7; 1000], Timestamp::UNIX_EPOCH, None);
+        rejects.push("parser", &long, &"ä".repeat(1000));
+        let kept = rejects.kept();
+        assert_eq!(kept[0].telegram.len(), 512);
+        assert_eq!(kept[0].reason.chars().count(), 200);
+    }
+
+    #[test]
+    fn only_the_telegram_of_a_handler_that_panics_is_rejected() {
+        let rejects = Rejects::new(9);
+        let handler = |byte: u8| {
+            let _hand = rejects.hold("meter_handler", telegram(byte));
+            assert!(byte != 2, "not two");
+        };
+        assert!(catch(|| handler(1)).is_ok());
+        assert!(catch(|| handler(2)).is_err());
+        assert!(catch(|| handler(3)).is_ok());
+        let kept = rejects.kept();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(
+            (kept[0].actor, &kept[0].telegram[..]),
+            ("meter_handler", &[2, 2, 2][..])
+        );
+        assert!(
+            kept[0].reason.contains("rejects.rs:") && kept[0].reason.ends_with(": not two"),
+            "{}",
+            kept[0].reason
+        );
     }
 }

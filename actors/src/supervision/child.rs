@@ -6,11 +6,10 @@ use std::time::Duration;
 use actix::dev::channel::{AddressReceiver, channel};
 use actix::prelude::{Actor, Addr, ArbiterHandle, Context, Supervised};
 
-use super::mail::Mail;
 use super::monitor::{Monitor, Order};
 use super::role::{Instance, Role};
 use super::root::Root;
-use super::supervised::carry;
+use super::supervised::Lives;
 
 /// What to start.
 #[derive(Clone)]
@@ -64,13 +63,8 @@ where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnMut(&Arc<Monitor>) -> A + 'static,
 {
-    let (child, queue) = prepare(root, spec.into());
-    actix_rt::spawn(run(
-        Arc::clone(root),
-        End(Arc::clone(&child.handle.monitor)),
-        queue,
-        make,
-    ));
+    let (child, charge, queue) = prepare(root, spec.into());
+    actix_rt::spawn(Lives::new(charge, queue, make));
     child
 }
 
@@ -85,10 +79,9 @@ where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnMut(&Arc<Monitor>) -> A + Send + 'static,
 {
-    let (child, queue) = prepare(root, spec.into());
-    let (root, end) = (Arc::clone(root), End(Arc::clone(&child.handle.monitor)));
+    let (child, charge, queue) = prepare(root, spec.into());
     arbiter.spawn_fn(move || {
-        actix_rt::spawn(run(root, end, queue, make));
+        actix_rt::spawn(Lives::new(charge, queue, make));
     });
     child
 }
@@ -96,34 +89,36 @@ where
 fn prepare<A: Actor<Context = Context<A>>>(
     root: &Arc<Root>,
     spec: ChildSpec,
-) -> (Child<A>, AddressReceiver<A>) {
+) -> (Child<A>, Charge, AddressReceiver<A>) {
     let (sender, queue) = channel(spec.role.mailbox);
     let monitor = Monitor::new(spec.role, spec.instance);
     root.add(&monitor);
+    let charge = Charge {
+        root: Arc::clone(root),
+        monitor: Arc::clone(&monitor),
+    };
     (
         Child {
             addr: Addr::new(sender),
             handle: Handle { monitor },
         },
+        charge,
         queue,
     )
 }
 
-async fn run<A, F>(root: Arc<Root>, end: End, queue: AddressReceiver<A>, make: F)
-where
-    A: Actor<Context = Context<A>> + Supervised,
-    F: FnMut(&Arc<Monitor>) -> A,
-{
-    let monitor = Arc::clone(&end.0);
-    carry(root, monitor, Mail::new(queue), make).await;
+/// A child in the care of its supervisor. When this is dropped the child has ended, however that came.
+pub(super) struct Charge {
+    pub(super) root: Arc<Root>,
+    pub(super) monitor: Arc<Monitor>,
 }
 
-/// Says that a child has ended, however that came: its thread may have ended around it.
-struct End(Arc<Monitor>);
-
-impl Drop for End {
+impl Drop for Charge {
     fn drop(&mut self) {
-        self.0.end();
+        if self.monitor.order() == Order::Run {
+            self.root.give_up(&self.monitor, "its thread ended");
+        }
+        self.monitor.end();
     }
 }
 
@@ -156,6 +151,16 @@ impl Handle {
             Err(_) => Stopped::Hangs,
         }
     }
+}
+
+/// Stops children one after the other, the last started first, and says how each went. `children` is in order of start.
+pub async fn stop_in_reverse(children: Vec<Handle>) -> Vec<(Arc<Monitor>, Stopped)> {
+    let mut stopped = Vec::with_capacity(children.len());
+    for child in children.into_iter().rev() {
+        let monitor = Arc::clone(&child.monitor);
+        stopped.push((monitor, child.stop().await));
+    }
+    stopped
 }
 
 impl Drop for Handle {

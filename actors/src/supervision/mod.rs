@@ -28,6 +28,7 @@
 //! }
 //! ```
 mod child;
+pub mod heartbeat;
 mod mail;
 mod monitor;
 mod panics;
@@ -36,8 +37,9 @@ mod role;
 mod root;
 mod supervised;
 
-pub use child::{Child, ChildSpec, Handle, Stopped, supervise, supervise_on};
+pub use child::{Child, ChildSpec, Handle, Stopped, stop_in_reverse, supervise, supervise_on};
 pub use monitor::{LastExit, Monitor, State, Wait, Waiting};
+pub(crate) use panics::bounded;
 pub use panics::{Panic, catch, unwinding};
 pub use role::{Instance, Role, Shutdown};
 pub use root::{Event, GaveUp, Report, Root};

@@ -33,11 +33,23 @@ pub struct Monitor {
 /// What does not fit into an atomic. Locked for a few instructions at a time, so that nobody ever waits for it.
 #[derive(Default)]
 struct Inner {
-    last_exit: Option<Box<LastExit>>,
-    failure: Option<Box<str>>,
-    waits: Vec<Wait>,
     waker: Option<Waker>,
+    /// Boxed when it is first needed: most of many children never do.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    last_exit: Option<LastExit>,
+    failure: Option<String>,
+    waits: Vec<Wait>,
     stopped: Option<oneshot::Sender<()>>,
+}
+
+impl Inner {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
 }
 
 /// What a child is doing.
@@ -146,12 +158,18 @@ impl Monitor {
 
     /// How its latest life ended, if one has.
     pub fn last_exit(&self) -> Option<LastExit> {
-        self.lock().last_exit.as_deref().cloned()
+        self.lock()
+            .rare
+            .as_ref()
+            .and_then(|rare| rare.last_exit.clone())
     }
 
     /// The waits that the child is in, in no order.
     pub fn waits(&self) -> Vec<Wait> {
-        self.lock().waits.clone()
+        self.lock()
+            .rare
+            .as_ref()
+            .map_or_else(Vec::new, |rare| rare.waits.clone())
     }
 
     /// Marks a wait within the role's limit: back-pressure, an answer. It ends when the guard is dropped. Beyond the limit the child
@@ -171,7 +189,7 @@ impl Monitor {
             since: now(),
             limit,
         };
-        self.lock().waits.push(wait);
+        self.lock().rare().waits.push(wait);
         Waiting {
             monitor: Arc::clone(self),
             wait,
@@ -189,11 +207,14 @@ impl Monitor {
     }
 
     pub(super) fn set_failure(&self, reason: &str) {
-        self.lock().failure = Some(bounded(reason, 200).into());
+        self.lock().rare().failure = Some(bounded(reason, 200).to_owned());
     }
 
-    pub(super) fn take_failure(&self) -> Option<Box<str>> {
-        self.lock().failure.take()
+    pub(super) fn take_failure(&self) -> Option<String> {
+        self.lock()
+            .rare
+            .as_mut()
+            .and_then(|rare| rare.failure.take())
     }
 
     pub(super) fn set_busy(&self, busy: bool) {
@@ -208,19 +229,16 @@ impl Monitor {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    pub(super) fn exited(&self, reason: &str, at: Instant) {
-        self.lock().last_exit = Some(Box::new(LastExit {
-            reason: bounded(reason, 200).to_owned(),
-            at,
-        }));
+    pub(super) fn exited(&self, reason: &str, at: Instant, message_lost: bool) {
+        let reason = bounded(reason, 200).to_owned();
+        self.lock().rare().last_exit = Some(LastExit { reason, at });
+        if message_lost {
+            self.lost.fetch_add(1, Relaxed);
+        }
     }
 
     pub(super) fn count_restart(&self) {
         self.restarts.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn count_lost(&self) {
-        self.lost.fetch_add(1, Relaxed);
     }
 
     pub(super) fn count_refused(&self, messages: u64) {
@@ -251,7 +269,7 @@ impl Monitor {
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
         if Phase::from(self.phase.load(SeqCst)) != Phase::Stopped {
-            inner.stopped = Some(sender);
+            inner.rare().stopped = Some(sender);
         }
         receiver
     }
@@ -260,13 +278,11 @@ impl Monitor {
     pub(super) fn end(&self) {
         let mut inner = self.lock();
         self.phase.store(Phase::Stopped as u8, SeqCst);
-        let ended = (
-            inner.waker.take(),
-            inner.stopped.take(),
-            std::mem::take(&mut inner.waits),
-        );
+        let waker = inner.waker.take();
+        let stopped = inner.rare.as_mut().and_then(|rare| rare.stopped.take());
+        // What these wake must not find the lock taken.
         drop(inner);
-        drop(ended);
+        drop((waker, stopped));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -302,8 +318,9 @@ pub struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut inner = self.monitor.lock();
-        if let Some(at) = inner.waits.iter().position(|wait| *wait == self.wait) {
-            inner.waits.swap_remove(at);
+        let waits = &mut inner.rare().waits;
+        if let Some(at) = waits.iter().position(|wait| *wait == self.wait) {
+            waits.swap_remove(at);
         }
     }
 }

@@ -81,8 +81,18 @@ impl Root {
 
     /// All children that live, back off or are parked, in order of start.
     pub fn children(&self) -> Vec<Arc<Monitor>> {
+        let mut children = Vec::new();
+        self.for_each_child(|child| children.push(Arc::clone(child)));
+        children
+    }
+
+    /// The same without a list, for whoever looks at all of many children often. `visit` must not start children.
+    pub fn for_each_child(&self, mut visit: impl FnMut(&Arc<Monitor>)) {
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children.iter().filter_map(Weak::upgrade).collect()
+        children
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|child| visit(&child));
     }
 
     pub(super) fn add(&self, child: &Arc<Monitor>) {

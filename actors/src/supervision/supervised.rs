@@ -1,112 +1,199 @@
-//! The mechanism: one future per child that carries it from life to life.
+//! The mechanism: one future per child, [`Lives`], that carries it from life to life.
 //!
 //! A life is an actor in an actix context. Every step of it (making it, `started`, handlers, timers, spawned futures, `stopped`, its
 //! destructor) runs inside [`catch`]. When it ends, everything of it is dropped, the [`Budget`] is asked, and the next life begins with
 //! an actor that is made anew. What outlives a life: the mailbox with its waiting messages, hence the address; the budget; the
 //! [`Monitor`]. The message in hand does not.
+//!
+//! A state machine and not an `async fn`, which would keep room for its large parts twice: there may be 100,000 of it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use std::time::Instant;
 
 use actix::dev::ContextFut;
+use actix::dev::channel::AddressReceiver;
 use actix::prelude::{Actor, ActorContext, Context, Supervised};
+use tokio::time::{Sleep, sleep_until};
 
+use super::child::Charge;
 use super::mail::Mail;
 use super::monitor::{Monitor, Order, Phase, now};
-use super::panics::catch;
+use super::panics::{Panic, catch};
 use super::policy::{Budget, Decision, Exit};
-use super::root::{Event, Root};
+use super::root::Event;
 
-/// Carries a child from its first life to its last.
-pub(super) async fn carry<A, F>(
-    root: Arc<Root>,
-    monitor: Arc<Monitor>,
+/// All lives of a child. Resolves when it has ended for good.
+pub(super) struct Lives<A: Actor<Context = Context<A>>, F> {
+    stage: Stage<A>,
+    budget: Budget,
+    make: F,
     mail: Rc<Mail<A>>,
-    mut make: F,
-) where
+    /// Dropped last: it says that all the others are gone.
+    charge: Charge,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all children are alive, and a box would only add to them"
+)]
+enum Stage<A: Actor<Context = Context<A>>> {
+    /// The first life begins.
+    First,
+    Alive(Life<A>),
+    /// Between two lives: messages queue up for the next one. Boxed, because a timer is large and most children never need one.
+    Resting(Pin<Box<Sleep>>),
+    /// Beyond the budget: messages are thrown away.
+    Parked(Pin<Box<Sleep>>),
+    Over,
+}
+
+impl<A, F> Lives<A, F>
+where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnMut(&Arc<Monitor>) -> A,
 {
-    poll_fn(|cx| {
-        monitor.attach(cx.waker().clone());
-        Poll::Ready(())
-    })
-    .await;
-    let mut budget = Budget::new(&monitor.role().policy);
-    let mut first = true;
-    loop {
-        let (exit, reason) = live(&monitor, &mail, &mut make, first).await;
-        first = false;
-        let now = now();
-        monitor.exited(&reason, now);
-        let lost = mail.was_in_hand();
-        if lost {
-            monitor.count_lost();
+    pub(super) fn new(charge: Charge, queue: AddressReceiver<A>, make: F) -> Self {
+        let budget = Budget::new(&charge.monitor.role().policy);
+        Self {
+            charge,
+            mail: Mail::new(queue),
+            make,
+            budget,
+            stage: Stage::First,
         }
-        let decision = budget.on_exit(now, exit, root.jitter());
-        root.report(
-            &monitor,
+    }
+
+    /// Begins a life; its code runs when it is polled.
+    fn begin(&mut self, first: bool) -> Stage<A> {
+        self.charge.monitor.enter(Phase::Running, None);
+        let body = catch(|| {
+            let mut ctx = self.mail.context();
+            let mut actor = (self.make)(&self.charge.monitor);
+            if !first {
+                actor.restarting(&mut ctx);
+            }
+            ctx.into_future(actor)
+        });
+        match body {
+            Ok(body) => Stage::Alive(Life {
+                body: Some(body),
+                told: false,
+            }),
+            Err(panic) => self.ended(Exit::Panic, &panic.to_string()),
+        }
+    }
+
+    fn begin_again(&mut self) -> Stage<A> {
+        self.charge.monitor.count_restart();
+        self.begin(false)
+    }
+
+    /// Asks the policy what follows a life.
+    fn ended(&mut self, exit: Exit, reason: &str) -> Stage<A> {
+        let now = now();
+        let lost = self.mail.was_in_hand();
+        let decision = self.budget.on_exit(now, exit, self.charge.root.jitter());
+        self.charge.monitor.exited(reason, now, lost);
+        self.charge.root.report(
+            &self.charge.monitor,
             Event::Exited {
                 exit,
                 decision,
                 lost,
             },
-            &reason,
+            reason,
         );
-        let stopping = monitor.order() != Order::Run;
         match decision {
-            Decision::Done => break,
-            Decision::Restart { .. } if stopping => {}
-            _ if stopping => break,
-            Decision::Restart { after } => rest(&monitor, now + after).await,
-            Decision::Park { until } => park(&root, &monitor, &mail, until).await,
+            Decision::Done => Stage::Over,
+            Decision::Restart { .. } if self.stopping() => self.hurry(),
+            _ if self.stopping() => Stage::Over,
+            Decision::Restart { after } if after.is_zero() => self.begin_again(),
+            Decision::Restart { after } => {
+                Stage::Resting(self.sleep(Phase::BackingOff, now + after))
+            }
+            Decision::Park { until } => Stage::Parked(self.sleep(Phase::Parked, until)),
             Decision::GiveUp => {
-                root.give_up(&monitor, &reason);
-                break;
+                self.charge.root.give_up(&self.charge.monitor, reason);
+                Stage::Over
             }
         }
-        if monitor.order() != Order::Run && !stopping {
-            break;
-        }
-        monitor.count_restart();
     }
-    monitor.count_refused(mail.refuse_all());
+
+    fn stopping(&self) -> bool {
+        self.charge.monitor.order() != Order::Run
+    }
+
+    /// Asked to stop between two lives: messages that are to be handled first need another life, which the budget still bounds.
+    fn hurry(&mut self) -> Stage<A> {
+        let drain =
+            self.charge.monitor.role().shutdown.drain && self.charge.monitor.order() == Order::Stop;
+        if drain {
+            self.begin_again()
+        } else {
+            Stage::Over
+        }
+    }
+
+    fn sleep(&self, phase: Phase, until: Instant) -> Pin<Box<Sleep>> {
+        self.charge.monitor.enter(phase, Some(until));
+        Box::pin(sleep_until(until.into()))
+    }
 }
 
-/// One life, from making the actor to its end.
-async fn live<A, F>(
-    monitor: &Arc<Monitor>,
-    mail: &Rc<Mail<A>>,
-    make: &mut F,
-    first: bool,
-) -> (Exit, String)
+impl<A, F> Future for Lives<A, F>
 where
     A: Actor<Context = Context<A>> + Supervised,
     F: FnMut(&Arc<Monitor>) -> A,
 {
-    monitor.enter(Phase::Running, None);
-    let born = catch(|| {
-        let mut ctx = mail.context();
-        let mut actor = make(monitor);
-        if !first {
-            actor.restarting(&mut ctx);
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let stopping = this.stopping();
+            this.stage = match &mut this.stage {
+                Stage::First => {
+                    this.charge.monitor.attach(cx.waker().clone());
+                    this.begin(true)
+                }
+                Stage::Alive(life) => {
+                    let (exit, reason) = ready!(life.poll(cx, &this.charge.monitor, &this.mail));
+                    this.ended(exit, &reason)
+                }
+                Stage::Resting(_) | Stage::Parked(_) if stopping => this.hurry(),
+                Stage::Resting(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    this.begin_again()
+                }
+                Stage::Parked(sleep) => {
+                    this.charge.monitor.count_refused(this.mail.refuse(cx));
+                    ready!(sleep.as_mut().poll(cx));
+                    this.charge.root.report(
+                        &this.charge.monitor,
+                        Event::Resumed,
+                        "parking is over",
+                    );
+                    this.begin_again()
+                }
+                Stage::Over => {
+                    this.charge.monitor.count_refused(this.mail.refuse_all());
+                    // It is no longer to run, so its end is no surprise.
+                    this.charge.monitor.give(Order::Kill);
+                    return Poll::Ready(());
+                }
+            };
         }
-        ctx.into_future(actor)
-    });
-    let mut life = match born {
-        Ok(body) => Life {
-            body: Some(body),
-            told: false,
-        },
-        Err(panic) => return (Exit::Panic, panic.to_string()),
-    };
-    poll_fn(|cx| life.poll(cx, monitor, mail)).await
+    }
 }
 
+/// Nothing of it is ever pinned in place.
+impl<A: Actor<Context = Context<A>>, F> Unpin for Lives<A, F> {}
+
+/// One life.
 struct Life<A: Actor<Context = Context<A>>> {
     /// `None` once it has ended.
     body: Option<ContextFut<A, Context<A>>>,
@@ -115,121 +202,86 @@ struct Life<A: Actor<Context = Context<A>>> {
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    /// Ready when it has ended, with how and why.
     fn poll(
         &mut self,
         cx: &mut task::Context<'_>,
         monitor: &Monitor,
         mail: &Mail<A>,
     ) -> Poll<(Exit, String)> {
-        let Some(body) = &mut self.body else {
-            return Poll::Pending;
-        };
         let order = monitor.order();
         if order == Order::Kill {
-            let panic = self.end();
-            return Poll::Ready((
-                Exit::Requested,
-                panic.unwrap_or_else(|| "did not stop in time".to_owned()),
-            ));
+            self.end();
+            return Poll::Ready((Exit::Requested, "did not stop in time".to_owned()));
         }
-        let drain = monitor.role().shutdown.drain;
         if order == Order::Stop && !self.told {
-            if drain {
+            if monitor.role().shutdown.drain {
                 mail.look_again();
             } else {
-                body.ctx().stop();
-                self.told = true;
+                self.tell();
             }
         }
-        monitor.set_busy(true);
-        let mut polled = catch(|| Pin::new(&mut *body).poll(cx));
+        let mut polled = self.run(cx, monitor);
         if order == Order::Stop && !self.told && mail.empty() && polled == Ok(Poll::Pending) {
-            body.ctx().stop();
-            self.told = true;
-            polled = catch(|| Pin::new(&mut *body).poll(cx));
+            self.tell();
+            polled = self.run(cx, monitor);
         }
+        let (exit, reason) = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => match monitor.take_failure() {
+                Some(reason) => (Exit::Error, reason),
+                None if self.told => (Exit::Requested, "stopped on request".to_owned()),
+                None => (Exit::Stop, "stopped by itself".to_owned()),
+            },
+            Err(panic) => (Exit::Panic, panic.to_string()),
+        };
+        self.end();
+        // However it went: it was on its way out.
+        Poll::Ready((if self.told { Exit::Requested } else { exit }, reason))
+    }
+
+    /// The actor's code runs here and nowhere else.
+    fn run(&mut self, cx: &mut task::Context<'_>, monitor: &Monitor) -> Result<Poll<()>, Panic> {
+        let Some(body) = &mut self.body else {
+            return Ok(Poll::Pending);
+        };
+        monitor.set_busy(true);
+        let polled = catch(|| Pin::new(body).poll(cx));
         monitor.set_busy(false);
         #[cfg(feature = "fault-injection")]
         let polled = inject(polled, monitor);
-        let ended = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) if self.told => (Exit::Requested, "stopped on request".to_owned()),
-            Ok(Poll::Ready(())) => match monitor.take_failure() {
-                Some(reason) => (Exit::Error, reason.into()),
-                None => (Exit::Stop, "stopped by itself".to_owned()),
-            },
-            Err(panic) if self.told => (Exit::Requested, panic.to_string()),
-            Err(panic) => (Exit::Panic, panic.to_string()),
-        };
-        // A destructor that panics does not change how the life ended.
-        let _ = self.end();
-        Poll::Ready(ended)
+        polled
     }
 
-    /// Drops the actor, its timers and its futures. Terminated first: a context that is dropped alive would run once more.
-    fn end(&mut self) -> Option<String> {
+    fn tell(&mut self) {
+        self.told = true;
+        if let Some(body) = &mut self.body {
+            body.ctx().stop();
+        }
+    }
+
+    /// Drops the actor, its timers and its futures. Terminated first: a context that is dropped alive would run once more. A destructor
+    /// that panics does not change how the life ended.
+    fn end(&mut self) {
         let body = self.body.take();
-        let dropped = catch(|| {
+        let _ = catch(|| {
             if let Some(mut body) = body {
                 body.ctx().terminate();
             }
         });
-        dropped.err().map(|panic| panic.to_string())
     }
 }
 
-/// The runtime dropped the task: its thread ends.
+/// The runtime drops the task when its thread ends.
 impl<A: Actor<Context = Context<A>>> Drop for Life<A> {
     fn drop(&mut self) {
-        let _ = self.end();
+        self.end();
     }
-}
-
-/// Waits with the mailbox closed to nobody: messages queue up for the next life.
-async fn rest(monitor: &Monitor, until: Instant) {
-    if until <= now() {
-        return;
-    }
-    monitor.enter(Phase::BackingOff, Some(until));
-    // Boxed, because a timer is large and most children never need one.
-    let mut sleep = Box::pin(tokio::time::sleep_until(until.into()));
-    poll_fn(|cx| {
-        if monitor.order() == Order::Run {
-            sleep.as_mut().poll(cx)
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-}
-
-/// Waits and throws away what comes.
-async fn park<A: Actor<Context = Context<A>>>(
-    root: &Root,
-    monitor: &Monitor,
-    mail: &Mail<A>,
-    until: Instant,
-) {
-    monitor.enter(Phase::Parked, Some(until));
-    let mut sleep = Box::pin(tokio::time::sleep_until(until.into()));
-    poll_fn(|cx| {
-        monitor.count_refused(mail.refuse(cx));
-        if monitor.order() == Order::Run {
-            sleep.as_mut().poll(cx)
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    root.report(monitor, Event::Resumed, "parking is over");
 }
 
 /// Ends the life if a fault asks for it.
 #[cfg(feature = "fault-injection")]
-fn inject(
-    polled: Result<Poll<()>, super::Panic>,
-    monitor: &Monitor,
-) -> Result<Poll<()>, super::Panic> {
+fn inject(polled: Result<Poll<()>, Panic>, monitor: &Monitor) -> Result<Poll<()>, Panic> {
     match crate::faults::take_injected() {
         None => polled,
         Some(crate::faults::Injected::Error) => {

@@ -1,4 +1,4 @@
 //! Real actix actors that panic, fail, stop and hang.
 
 mod restarts;
-mod support;
+pub(super) mod support;
