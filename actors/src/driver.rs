@@ -1,1 +1,155 @@
-//! Not written yet.
+//! Driver: the source of telegrams.
+//!
+//! Receives nothing. Sends [`Parse`] to the Parser: telegrams of the radio with `try_send`, dropped and counted where the Parser
+//! has no room; telegrams of a file or standard input each with a permit, so that none is lost: the Driver reads no further while
+//! the system is busy. Sends [`SourceEnded`] when a file or standard input was read to its end.
+//! Owns the port and the recovery ladder ([`dongle`]). Ends only by a bug: a source that is missing, refuses or goes away is a
+//! state, shown in [`DriverStatus`], in which it waits.
+
+pub mod dongle;
+mod im871a;
+mod line_source;
+pub mod lines;
+mod outlet;
+pub mod port;
+pub mod rhythm;
+pub mod status;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::*;
+use slog::Logger;
+use tokio::sync::{Semaphore, watch as channel};
+
+use self::dongle::{Timing, Wanted};
+use self::line_source::{Origin, Position};
+use self::outlet::Outlet;
+use self::port::PortPath;
+use self::status::{DriverState, StatusSender};
+use crate::counters::Counters;
+use crate::parser::Parse;
+
+pub use self::line_source::Summary;
+pub use self::status::DriverStatus;
+
+/// Where telegrams come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The radio dongle.
+    Im871a {
+        /// Where it is.
+        path: PortPath,
+        /// What it is to hear.
+        wanted: Wanted,
+        /// How long things take.
+        timing: Timing,
+    },
+    /// A file with a telegram on each line (see [`lines`]).
+    File(PathBuf),
+    /// The same from standard input.
+    Stdin,
+}
+
+/// What a Driver is made of; a clone makes the next one.
+#[derive(Clone)]
+pub struct Config {
+    source: Source,
+    outlet: Outlet,
+    meters_present: channel::Receiver<bool>,
+    ended: Recipient<SourceEnded>,
+    position: Position,
+}
+
+impl Config {
+    /// A Driver that reads `source`.
+    ///
+    /// `parser` gets the telegrams. `permits` are those of the telegrams that must not be lost, in the whole system.
+    /// A file or standard input is read only once `meters_present` says so, and `ended` is told when it was read to its end.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different wire to the rest of the system"
+    )]
+    pub fn new(
+        source: Source,
+        parser: Recipient<Parse>,
+        permits: Arc<Semaphore>,
+        meters_present: channel::Receiver<bool>,
+        ended: Recipient<SourceEnded>,
+        counters: Arc<Counters>,
+        status: StatusSender,
+        log: Logger,
+    ) -> Self {
+        let outlet = Outlet {
+            parser,
+            counters,
+            status,
+            permits,
+            log,
+        };
+        Self {
+            source,
+            outlet,
+            meters_present,
+            ended,
+            position: Position::default(),
+        }
+    }
+}
+
+/// A file or standard input was read to its end: all its telegrams are on their way.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct SourceEnded(pub Summary);
+
+/// The actor.
+pub struct Driver {
+    config: Config,
+}
+
+impl Driver {
+    /// One life of it.
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Actor for Driver {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let config = self.config.clone();
+        ctx.spawn(wrap_future(async move { config.run().await }));
+    }
+}
+
+/// Every life begins with nothing but the configuration; [`Actor::started`] does the rest.
+impl Supervised for Driver {}
+
+impl Config {
+    async fn run(mut self) {
+        let origin = match &self.source {
+            Source::Im871a {
+                path,
+                wanted,
+                timing,
+            } => return im871a::run(path, *wanted, *timing, &self.outlet).await,
+            Source::File(path) => Origin::File(path.clone()),
+            Source::Stdin => Origin::Stdin,
+        };
+        self.outlet.enter(DriverState::WaitingForMeters);
+        if self
+            .meters_present
+            .wait_for(|present| *present)
+            .await
+            .is_err()
+        {
+            // Nobody will ever say so: the program is ending.
+            return;
+        }
+        let summary = line_source::run(&origin, &self.position, &self.outlet).await;
+        self.ended.do_send(SourceEnded(summary));
+    }
+}

@@ -1,0 +1,214 @@
+//! The source `im871a`: the port's bytes to the dongle's state machine and its decisions back to the port.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use slog::{debug, info, warn};
+use tokio::time::{sleep, timeout, timeout_at};
+use wmbus::im871a::{Answer, Deframer, Event, Why};
+
+use super::dongle::{Action, Condition, Dongle, Timing, Wanted};
+use super::outlet::Outlet;
+use super::port::{OpenError, Port, PortPath};
+use super::status::DriverState;
+use super::watch::Watch;
+use crate::counters::Count;
+
+/// Hears telegrams for ever, through all that may happen to the dongle.
+pub(super) async fn run(path: &PortPath, wanted: Wanted, timing: Timing, outlet: &Outlet) {
+    let mut dongle = Dongle::new(wanted, timing, Instant::now());
+    let mut pause = SHORT_PAUSE;
+    loop {
+        let port = open_when_there(path, timing, &mut dongle, outlet).await;
+        let opened = Instant::now();
+        let end = listen(&port, &mut dongle, outlet).await;
+        drop(port);
+        let unplugged = match end {
+            End::Reopen => false,
+            End::Unplugged(error) => {
+                let reason =
+                    error.map_or_else(|| "end of file".to_owned(), |error| error.to_string());
+                warn!(outlet.log, "the dongle is gone"; "reason" => reason);
+                outlet.status.update(|status| status.unplugged += 1);
+                true
+            }
+        };
+        dongle.closed(unplugged);
+        outlet.status.update(|status| {
+            status.path = None;
+            status.dongle = None;
+            status.link_mode = None;
+        });
+        // A port that ends again and again as soon as it is open must not keep a processor busy.
+        pause = if opened.elapsed() < SHORT_SESSION {
+            (pause * 2).min(LONG_PAUSE)
+        } else {
+            SHORT_PAUSE
+        };
+        sleep(pause).await;
+    }
+}
+
+/// Why an open port was left.
+enum End {
+    /// The ladder asked for it.
+    Reopen,
+    /// The device is gone: end of file, or the error.
+    Unplugged(Option<io::Error>),
+}
+
+/// Waits until the port is there and ours. Meanwhile nothing runs: the kernel says when its name appears.
+async fn open_when_there(
+    path: &PortPath,
+    timing: Timing,
+    dongle: &mut Dongle,
+    outlet: &Outlet,
+) -> Port {
+    let mut pause = timing.first_pause;
+    loop {
+        let found = path.find();
+        let target = found.as_ref().and_then(|path| path.canonicalize().ok());
+        let folders = [
+            Some(path.folder()),
+            target.as_ref().and_then(|target| target.parent()),
+        ];
+        let watch = Watch::on(folders.into_iter().flatten());
+        // Looked for again, now that nothing can be missed.
+        let refusal = match path.find() {
+            None => None,
+            Some(path) => match Port::open(&path) {
+                Ok(port) => {
+                    info!(outlet.log, "port opened"; "port" => path.display().to_string());
+                    outlet
+                        .status
+                        .update(|status| status.path = Some(path.display().to_string()));
+                    return port;
+                }
+                Err(error) => Some((path, error)),
+            },
+        };
+        dongle.closed(true);
+        match refusal {
+            None => {
+                outlet.waiting(format!("no dongle at {path}"));
+                pause = timing.first_pause;
+                watch.changed().await;
+            }
+            Some((path, error)) => {
+                if !matches!(error, OpenError::Gone) {
+                    outlet.waiting(format!("{}: {error}", path.display()));
+                }
+                if timeout(pause, watch.changed()).await.is_err() {
+                    pause = (pause * 2).min(timing.longest_pause);
+                }
+            }
+        }
+    }
+}
+
+/// Serves the open port until it ends.
+async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
+    let mut deframer = Deframer::new();
+    let mut buffer = [0; 1024];
+    dongle.opened(Instant::now());
+    loop {
+        while let Some(action) = dongle.next_action() {
+            match action {
+                Action::Send(request) => {
+                    debug!(outlet.log, "to the dongle"; "request" => ?request);
+                    match timeout(WRITE_LIMIT, port.write_all(&request.to_message().encode())).await
+                    {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return End::Unplugged(Some(error)),
+                        // A port that takes no bytes gives no answer either; the ladder deals with that.
+                        Err(_) => {}
+                    }
+                }
+                Action::Reopen => return End::Reopen,
+                Action::Tell(note) => outlet.tell(note),
+            }
+        }
+        outlet.enter(state(dongle.condition()));
+        let Some(deadline) = dongle.deadline() else {
+            return End::Reopen;
+        };
+        let wake = if deframer.is_waiting() {
+            deadline.min(Instant::now() + BREAK)
+        } else {
+            deadline
+        };
+        match timeout_at(wake.into(), port.read(&mut buffer)).await {
+            Ok(Ok(0)) => return End::Unplugged(None),
+            Ok(Ok(count)) => deframer.push(buffer.get(..count).unwrap_or_default()),
+            Ok(Err(error)) => return End::Unplugged(Some(error)),
+            Err(_) => {
+                deframer.pause();
+                if Instant::now() >= deadline {
+                    dongle.tick(Instant::now());
+                }
+            }
+        }
+        while let Some(event) = deframer.next() {
+            receive(event, dongle, outlet);
+        }
+    }
+}
+
+/// One message, or bytes that were none.
+fn receive(event: Event, dongle: &mut Dongle, outlet: &Outlet) {
+    let now = Instant::now();
+    let message = match event {
+        Event::Message(message) => message,
+        Event::Discarded { count, why } => {
+            let skipped = if why == Why::Crc {
+                (Count::DongleCrcWrong, 1)
+            } else {
+                (Count::SourceBytesSkipped, count as u64)
+            };
+            outlet.counters.add(skipped.0, skipped.1);
+            debug!(outlet.log, "bytes skipped"; "count" => count, "reason" => ?why);
+            return dongle.garbage(count, now);
+        }
+    };
+    match Answer::parse(&message) {
+        Ok(Some(Answer::Telegram(telegram))) => {
+            dongle.heard(now);
+            outlet.radio(telegram.bytes, telegram.rssi);
+        }
+        Ok(Some(answer)) => {
+            debug!(outlet.log, "from the dongle"; "answer" => ?answer);
+            dongle.answered(&answer, now);
+        }
+        Ok(None) => {
+            debug!(outlet.log, "unknown message"; "endpoint" => message.endpoint, "id" => message.id)
+        }
+        Err(error) => {
+            outlet
+                .counters
+                .add(Count::SourceBytesSkipped, message.encode().len() as u64);
+            warn!(outlet.log, "message of the dongle not understood"; "reason" => %error);
+        }
+    }
+}
+
+/// The dongle's condition as the status shows it.
+fn state(condition: Condition) -> DriverState {
+    match condition {
+        Condition::Closed | Condition::Configuring => DriverState::Configuring,
+        Condition::Listening => DriverState::Listening,
+        Condition::Silent => DriverState::Silent,
+        Condition::Recovering { cause, rung } => DriverState::Recovering { cause, rung },
+        Condition::Refused => DriverState::Refused,
+    }
+}
+
+/// How long the port may take the few bytes of a request.
+const WRITE_LIMIT: Duration = Duration::from_secs(1);
+/// A pause in the stream after which no message goes on: twice what the longest takes at 57,600 baud.
+const BREAK: Duration = Duration::from_millis(100);
+/// A session shorter than this was a failed attempt.
+const SHORT_SESSION: Duration = Duration::from_secs(1);
+/// Between closing the port and looking for it again: the system needs a moment to remove the name of what was unplugged.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+/// The same after many failed attempts.
+const LONG_PAUSE: Duration = Duration::from_secs(5);

@@ -1,0 +1,167 @@
+//! The sources `file` and `stdin`: telegrams as lines, none lost.
+//!
+//! What was read but not handed on yet outlives the Driver's restarts, so that a restart neither repeats nor loses lines.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use slog::{info, warn};
+use tokio::sync::{Mutex, mpsc};
+
+use super::lines::{Line, LineError, LineSplitter, TelegramLine};
+use super::outlet::Outlet;
+use super::status::DriverState;
+use crate::counters::Count;
+
+/// Which lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    File(PathBuf),
+    Stdin,
+}
+
+/// How a source of lines ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Lines that held a telegram.
+    pub telegrams: u64,
+    /// Lines that were refused.
+    pub refused: u64,
+    /// Why reading stopped, unless it was the end.
+    pub failure: Option<String>,
+}
+
+/// Where reading is. Clones share it; it survives the Driver's restarts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Position(Arc<Mutex<Option<Reading>>>);
+
+#[derive(Debug)]
+struct Reading {
+    /// Nothing once the end was reached.
+    chunks: Option<mpsc::Receiver<io::Result<Vec<u8>>>>,
+    splitter: LineSplitter,
+    summary: Summary,
+}
+
+/// Reads to the end, from where the last life stopped.
+pub(super) async fn run(origin: &Origin, position: &Position, outlet: &Outlet) -> Summary {
+    let mut position = position.0.lock().await;
+    let reading = position.get_or_insert_with(|| Reading::start(origin));
+    outlet
+        .status
+        .update(|status| status.path = Some(origin.name()));
+    outlet.enter(DriverState::Listening);
+    // The permit comes first: no line is taken before there is room for it.
+    while let Some(permit) = outlet.permit().await {
+        let Some(telegram) = reading.next_telegram(outlet).await else {
+            break;
+        };
+        reading.summary.telegrams += 1;
+        outlet.lossless(telegram, permit).await;
+    }
+    info!(outlet.log, "source read to its end"; "telegrams" => reading.summary.telegrams, "refused" => reading.summary.refused);
+    outlet.enter(DriverState::Ended);
+    reading.summary.clone()
+}
+
+impl Origin {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdin => "standard input".to_owned(),
+        }
+    }
+}
+
+impl Reading {
+    /// Files and standard input have no other way of waiting than to block, so they are read in a thread of their own, which is
+    /// never more than two chunks ahead. A thread that waits for standard input does not keep the program from ending.
+    fn start(origin: &Origin) -> Self {
+        let (sender, chunks) = mpsc::channel(1);
+        let origin = origin.clone();
+        let spawned = std::thread::Builder::new()
+            .name("lines".to_owned())
+            .spawn(move || {
+                let result = match origin {
+                    Origin::File(path) => File::open(path).and_then(|file| pump(file, &sender)),
+                    Origin::Stdin => pump(io::stdin().lock(), &sender),
+                };
+                if let Err(error) = result {
+                    let _ = sender.blocking_send(Err(error));
+                }
+            });
+        let failure = spawned.err().map(|error| error.to_string());
+        Self {
+            chunks: Some(chunks),
+            splitter: LineSplitter::new(),
+            summary: Summary {
+                failure,
+                ..Summary::default()
+            },
+        }
+    }
+
+    /// The next telegram; what is none is reported and passed over.
+    async fn next_telegram(&mut self, outlet: &Outlet) -> Option<Vec<u8>> {
+        while let Some(line) = self.next_line(outlet).await {
+            let parsed = match &line.text {
+                None => Err(LineError::TooLong),
+                Some(text) => TelegramLine::parse(text),
+            };
+            match parsed {
+                Ok(None) => {}
+                Ok(Some(line)) => return Some(line.telegram),
+                Err(error) => {
+                    self.summary.refused += 1;
+                    outlet.counters.increment(Count::SourceLinesRefused);
+                    warn!(outlet.log, "line {} skipped", line.number; "reason" => %error);
+                }
+            }
+        }
+        None
+    }
+
+    async fn next_line(&mut self, outlet: &Outlet) -> Option<Line> {
+        loop {
+            if let Some(line) = self.splitter.next_line() {
+                return Some(line);
+            }
+            match self.chunks.as_mut()?.recv().await {
+                Some(Ok(chunk)) => self.splitter.push(&chunk),
+                Some(Err(error)) => {
+                    warn!(outlet.log, "the source cannot be read"; "error" => %error);
+                    self.summary.failure = Some(error.to_string());
+                    self.chunks = None;
+                    return self.splitter.last_line();
+                }
+                None => {
+                    self.chunks = None;
+                    return self.splitter.last_line();
+                }
+            }
+        }
+    }
+}
+
+/// Passes on what can be read until the end, or until nobody wants it any more.
+fn pump(mut input: impl Read, sender: &mpsc::Sender<io::Result<Vec<u8>>>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                let chunk = buffer.get(..count).unwrap_or_default().to_vec();
+                if sender.blocking_send(Ok(chunk)).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Bytes read at a time.
+const CHUNK: usize = 16 * 1024;
