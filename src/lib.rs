@@ -1,0 +1,3 @@
+//! The program's parts that its tests use too.
+
+pub mod simulate;
