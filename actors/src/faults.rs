@@ -11,46 +11,87 @@
 //! Example: `OMNIGATE_FAULTS=parser:panic:2,meter_handler/32666857:panic:always,driver:hang:1`. What is not understood is told on standard
 //! error, and ends the program: a test whose fault does not happen proves nothing.
 
-use std::fmt;
+#[cfg(feature = "fault-injection")]
+pub use on::hit;
+#[cfg(feature = "fault-injection")]
+pub(crate) use on::{happen, pending};
 
-/// Called by an actor at the start of handling a message; `instance` is `""` for an actor that there is only one of.
 #[cfg(not(feature = "fault-injection"))]
-#[inline(always)]
-pub fn hit(_actor: &'static str, _instance: impl fmt::Display) {}
+pub use off::hit;
+#[cfg(not(feature = "fault-injection"))]
+pub(crate) use off::{happen, pending};
 
-/// Called by an actor at the start of handling a message; `instance` is `""` for an actor that there is only one of.
-#[cfg(feature = "fault-injection")]
-pub fn hit(actor: &'static str, instance: impl fmt::Display) {
-    on::hit(actor, &instance);
+/// Nothing, for every build that ships.
+#[cfg(not(feature = "fault-injection"))]
+mod off {
+    use std::fmt::Display;
+
+    use actix::{Actor, Context};
+
+    use crate::supervision::Monitor;
+
+    /// Does nothing.
+    #[inline(always)]
+    pub fn hit(_actor: &'static str, _instance: impl Display) {}
+
+    #[inline(always)]
+    pub(crate) const fn pending() -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) const fn happen<A: Actor<Context = Context<A>>>(
+        _ctx: &mut Context<A>,
+        _monitor: &Monitor,
+    ) -> bool {
+        false
+    }
 }
-
-#[cfg(feature = "fault-injection")]
-pub(crate) use on::{Injected, take_injected};
 
 #[cfg(feature = "fault-injection")]
 mod on {
     use std::cell::Cell;
     use std::collections::hash_map::RandomState;
-    use std::fmt;
+    use std::fmt::Display;
     use std::hash::BuildHasher;
     use std::str::FromStr;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// An exit that the supervisor makes, when the actor's code has returned.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Injected {
-        Error,
-        Stop,
-    }
+    use actix::{Actor, ActorContext, Context};
+
+    use crate::supervision::Monitor;
 
     thread_local! {
-        static INJECTED: Cell<Option<Injected>> = const { Cell::new(None) };
+        /// An exit that the supervisor is to make when the actor's handler has returned.
+        static PENDING: Cell<Option<Kind>> = const { Cell::new(None) };
     }
 
-    /// What a fault has asked for on this thread since the last call.
-    pub(crate) fn take_injected() -> Option<Injected> {
-        INJECTED.take()
+    /// Call this at the start of handling a message; `instance` is `""` for an actor that there is only one of.
+    pub fn hit(actor: &'static str, instance: impl Display) {
+        for fault in FAULTS.iter() {
+            if fault.is_for(actor, &instance) && fault.is_due() {
+                fault.kind.happen();
+            }
+        }
+    }
+
+    /// Whether the actor that runs on this thread is to end.
+    pub(crate) fn pending() -> bool {
+        PENDING.get().is_some()
+    }
+
+    /// Ends the actor if it is to end.
+    pub(crate) fn happen<A: Actor<Context = Context<A>>>(
+        ctx: &mut Context<A>,
+        monitor: &Monitor,
+    ) -> bool {
+        match PENDING.take() {
+            Some(Kind::Error) => monitor.fail(ctx, "injected fault"),
+            Some(Kind::Stop) => ctx.stop(),
+            _ => return false,
+        }
+        true
     }
 
     static FAULTS: LazyLock<Vec<Fault>> =
@@ -61,14 +102,6 @@ mod on {
             }),
             Err(_) => Vec::new(),
         });
-
-    pub(super) fn hit(actor: &str, instance: &dyn fmt::Display) {
-        for fault in FAULTS.iter() {
-            if fault.is_for(actor, instance) && fault.is_due() {
-                fault.kind.happen();
-            }
-        }
-    }
 
     struct Fault {
         actor: String,
@@ -95,7 +128,7 @@ mod on {
     }
 
     impl Fault {
-        fn is_for(&self, actor: &str, instance: &dyn fmt::Display) -> bool {
+        fn is_for(&self, actor: &str, instance: &dyn Display) -> bool {
             self.actor == actor
                 && self.instance.as_ref().is_none_or(|wanted| {
                     let instance = instance.to_string();
@@ -123,8 +156,7 @@ mod on {
             match self {
                 #[expect(clippy::panic, reason = "a panic is what was asked for")]
                 Self::Panic => panic!("injected fault"),
-                Self::Error => INJECTED.set(Some(Injected::Error)),
-                Self::Stop => INJECTED.set(Some(Injected::Stop)),
+                Self::Error | Self::Stop => PENDING.set(Some(self)),
                 Self::Hang => loop {
                     std::thread::park();
                 },
@@ -194,6 +226,26 @@ mod on {
                 _ => number(text).map(Self::Nth),
             };
             when.ok_or_else(|| format!("{text} is none of 3, x3, always, 1/3"))
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn due(when: &str, hits: usize) -> Vec<bool> {
+            let fault: Fault = format!("parser:panic:{when}").parse().unwrap();
+            (0..hits).map(|_| fault.is_due()).collect()
+        }
+
+        #[test]
+        fn a_fault_is_due_when_it_says() {
+            assert_eq!(due("2", 4), [false, true, false, false]);
+            assert_eq!(due("x2", 4), [true, true, false, false]);
+            assert_eq!(due("always", 2), [true, true]);
+            let by_chance = due("1/4", 4000).into_iter().filter(|due| *due).count();
+            // 27 is one standard deviation.
+            assert!((800..1200).contains(&by_chance), "{by_chance}");
         }
     }
 }

@@ -15,6 +15,7 @@ use actix::dev::{AsyncContextParts, ContextParts, EnvelopeProxy};
 use actix::prelude::{Actor, ActorFuture, AsyncContext, Context, Stream};
 
 use super::panics::catch;
+use crate::faults;
 
 /// The messages that wait for a child.
 pub(super) struct Mail<A: Actor<Context = Context<A>>> {
@@ -109,6 +110,9 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Pump<A> {
             envelope.handle(actor, ctx);
             self.mail.in_hand.set(false);
             handled += 1;
+            if faults::pending() {
+                break;
+            }
         }
         Poll::Pending
     }

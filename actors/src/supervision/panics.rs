@@ -9,12 +9,19 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe, Location, PanicHookInfo};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 /// A panic that was caught: `panicked at actors/src/parser.rs:17: nothing to divide by`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic(String);
+
+impl Panic {
+    fn new(seen: Option<String>) -> Self {
+        // Nothing was seen of what is thrown on without a message.
+        Self(seen.unwrap_or_else(|| "panicked".to_owned()))
+    }
+}
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,21 +37,21 @@ impl fmt::Display for Panic {
 /// Where `code` panicked, and a short text that holds no data.
 pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panic> {
     install_hook();
+    // Of an unwinding that is under way, if this is called by a destructor.
+    let outer = LAST.take();
     CATCHING.set(CATCHING.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(code));
     CATCHING.set(CATCHING.get() - 1);
+    let seen = LAST.replace(outer);
     result.map_err(|payload| {
-        let place = LAST.take();
-        forget_payload(payload);
-        Panic(place.unwrap_or_else(|| "panicked".to_owned()))
+        forget(payload);
+        Panic::new(seen)
     })
 }
 
 /// The panic that is unwinding this thread, for destructors that report what it destroys.
 pub fn unwinding() -> Option<Panic> {
-    std::thread::panicking().then(|| {
-        Panic(LAST.with_borrow(|last| last.clone().unwrap_or_else(|| "panicked".to_owned())))
-    })
+    std::thread::panicking().then(|| Panic::new(LAST.with_borrow(Clone::clone)))
 }
 
 thread_local! {
@@ -59,7 +66,8 @@ fn install_hook() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if CATCHING.get() == 0 {
+            // A second panic before the first is caught ends the process, so nobody else will tell of it.
+            if CATCHING.get() == 0 || LAST.with_borrow(Option::is_some) {
                 previous(info);
             } else {
                 LAST.set(Some(describe(info)));
@@ -69,9 +77,9 @@ fn install_hook() {
 }
 
 /// A payload is any value, so its destructor may panic too.
-fn forget_payload(payload: Box<dyn Any + Send>) {
+fn forget(payload: Box<dyn Any + Send>) {
     if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Its destructor has run once; running it again proves nothing. A few bytes are the smaller harm.
+        // A few bytes are lost for good; a third destructor might do the same again.
         std::mem::forget(second);
     }
 }
@@ -94,7 +102,8 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
         .unwrap_or("(text withheld)");
     format!(
         "panicked at {}: {}",
-        info.location().map_or_else(String::new, place),
+        info.location()
+            .map_or_else(String::new, |at| place(at.file(), at.line())),
         bounded(text, 100)
     )
 }
@@ -111,15 +120,13 @@ const STANDARD: [&str; 8] = [
     "assertion `left != right` failed",
 ];
 
-/// File and line; of a dependency's path only the end, which names the crate and its file.
-fn place(location: &Location<'_>) -> String {
-    let file = location.file();
-    let start = if file.starts_with('/') {
-        file.rmatch_indices('/').nth(3).map_or(0, |(at, _)| at + 1)
-    } else {
-        0
-    };
-    format!("{}:{}", file.get(start..).unwrap_or(file), location.line())
+/// File and line. Of a dependency and of the standard library only what the path says about them, not where this machine keeps them.
+fn place(file: &str, line: u32) -> String {
+    let kept = file
+        .split_once("/registry/src/")
+        .or_else(|| file.split_once("/rustc/"))
+        .and_then(|(_, rest)| rest.split_once('/'));
+    format!("{}:{line}", kept.map_or(file, |(_, rest)| rest))
 }
 
 /// The first `most` characters.
@@ -128,4 +135,98 @@ pub(crate) fn bounded(text: &str, most: usize) -> &str {
         .nth(most)
         .and_then(|(end, _)| text.get(..end))
         .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(code: impl FnOnce()) -> String {
+        let text = catch(code).unwrap_err().to_string();
+        let (place, text) = text.split_once(": ").unwrap();
+        assert!(
+            place.starts_with("panicked at actors/src/supervision/panics.rs:"),
+            "{place}"
+        );
+        text.to_owned()
+    }
+
+    #[test]
+    fn written_text_is_told_and_formatted_text_is_not() {
+        let key = "9A25139E3244CC2E391A8EF6B915B697";
+        let failed = |key| {
+            if std::hint::black_box(true) {
+                Err(key)
+            } else {
+                Ok(())
+            }
+        };
+        assert_eq!(
+            told(|| panic!("nothing to divide by\nsecond line")),
+            "nothing to divide by"
+        );
+        assert_eq!(told(|| panic!("bad key {key}")), "(text withheld)");
+        assert_eq!(told(|| failed(key).unwrap()), STANDARD[4]);
+        assert_eq!(told(|| failed(key).expect("a good key")), "(text withheld)");
+        assert_eq!(
+            told(|| assert_eq!(key, "")),
+            "assertion `left == right` failed"
+        );
+        assert_eq!(
+            told(|| assert_eq!(key, "", "{key}")),
+            "assertion `left == right` failed"
+        );
+        assert_eq!(
+            told(|| assert_eq!(key.as_bytes()[std::hint::black_box(99)], 0)),
+            "index out of bounds"
+        );
+        assert_eq!(told(|| panic::panic_any(17)), "(text withheld)");
+    }
+
+    #[test]
+    fn a_destructor_may_catch_while_a_panic_passes_it() {
+        struct Careful;
+        impl Drop for Careful {
+            fn drop(&mut self) {
+                assert!(catch(|| panic!("inner")).is_err());
+                assert!(unwinding().unwrap().to_string().ends_with("outer"));
+            }
+        }
+        let outer = catch(|| {
+            let _careful = Careful;
+            panic!("outer");
+        });
+        assert!(outer.unwrap_err().to_string().ends_with(": outer"));
+        assert_eq!(unwinding(), None);
+    }
+
+    #[test]
+    fn a_payload_whose_destructor_panics_is_caught_too() {
+        struct Grenade;
+        impl Drop for Grenade {
+            fn drop(&mut self) {
+                panic!("in the payload's destructor");
+            }
+        }
+        assert!(catch(|| panic::panic_any(Grenade)).is_err());
+    }
+
+    #[test]
+    fn a_place_does_not_tell_where_this_machine_keeps_its_sources() {
+        let registry =
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c/actix-0.13.5/src/mailbox.rs";
+        assert_eq!(place(registry, 7), "actix-0.13.5/src/mailbox.rs:7");
+        assert_eq!(
+            place("/rustc/5980761/library/core/src/num/mod.rs", 7),
+            "library/core/src/num/mod.rs:7"
+        );
+        assert_eq!(place("actors/src/parser.rs", 7), "actors/src/parser.rs:7");
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(bounded("äöü", 2), "äö");
+        assert_eq!(bounded("äöü", 3), "äöü");
+        assert_eq!(bounded("", 3), "");
+    }
 }

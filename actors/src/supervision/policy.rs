@@ -94,14 +94,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// `base` and `max` in whole milliseconds, `spread` in per cent, 0 to 100.
+    /// `base` and `max` in whole milliseconds, `spread` in per cent, 0 to 90: a delay never vanishes.
     ///
     /// # Errors
-    /// [`PolicyError::Backoff`] unless 1 ms ≤ `base` ≤ `max` ≤ 1 day and `spread` ≤ 100.
+    /// [`PolicyError::Backoff`] unless 1 ms ≤ `base` ≤ `max` ≤ 1 day and `spread` ≤ 90.
     pub const fn new(base: Duration, max: Duration, spread: u8) -> Result<Self, PolicyError> {
         const DAY_MS: u128 = 86_400_000;
         let (base_ms, max_ms) = (base.as_millis(), max.as_millis());
-        if base_ms == 0 || base_ms > max_ms || max_ms > DAY_MS || spread > 100 {
+        if base_ms == 0 || base_ms > max_ms || max_ms > DAY_MS || spread > 90 {
             return Err(PolicyError::Backoff);
         }
         Ok(Self {
@@ -230,7 +230,7 @@ impl Policy {
 #[non_exhaustive]
 pub enum PolicyError {
     /// See [`Backoff::new`].
-    #[error("back-off must be 1 ms <= base <= max <= 1 day with a spread of at most 100 %")]
+    #[error("back-off must be 1 ms <= base <= max <= 1 day with a spread of at most 90 %")]
     Backoff,
     /// Outside 1 to 100.
     #[error("intensity must be 1 to 100 restarts")]
@@ -286,6 +286,210 @@ impl Budget {
             Beyond::Park(parking) => Decision::Park {
                 until: now + self.policy.backoff.shorten(parking, jitter),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    prop_compose! {
+        fn backoffs()(base in 1..5_000u64, times in 1..1_000u64, spread in 0..=90u8) -> Backoff {
+            Backoff::new(ms(base), ms(base * times), spread).unwrap()
+        }
+    }
+
+    fn restarts() -> impl Strategy<Value = Restart> {
+        prop_oneof![
+            Just(Restart::Permanent),
+            Just(Restart::Transient),
+            Just(Restart::Temporary)
+        ]
+    }
+
+    fn beyonds() -> impl Strategy<Value = Beyond> {
+        prop_oneof![
+            Just(Beyond::GiveUp),
+            (1..=600_000u64).prop_map(|parking| Beyond::Park(ms(parking)))
+        ]
+    }
+
+    prop_compose! {
+        /// The period is what the back-off needs and up to as much again.
+        fn policies(restart: Restart)(
+            backoff in backoffs(),
+            intensity in 1..=20u32,
+            room in 1..600_000u64,
+            beyond in beyonds(),
+        ) -> &'static Policy {
+            let together: Duration = (0..intensity).map(|earlier| backoff.delay(earlier, Jitter::NONE)).sum();
+            &*Box::leak(Box::new(Policy::new(restart, intensity, together + ms(room), backoff, beyond).unwrap()))
+        }
+    }
+
+    fn exits() -> impl Strategy<Value = Exit> {
+        prop_oneof![Just(Exit::Panic), Just(Exit::Error), Just(Exit::Stop)]
+    }
+
+    fn failures() -> impl Strategy<Value = Exit> {
+        prop_oneof![Just(Exit::Panic), Just(Exit::Error)]
+    }
+
+    fn jitters() -> impl Strategy<Value = Jitter> {
+        any::<u32>().prop_map(Jitter)
+    }
+
+    proptest! {
+        #[test]
+        fn delays_grow_from_nothing_to_the_longest(backoff in backoffs(), earlier in 0..200u32, jitter in jitters()) {
+            let longest = backoff.delay(earlier, Jitter::NONE);
+            let shortest = backoff.delay(earlier, Jitter::MOST);
+            let delay = backoff.delay(earlier, jitter);
+            prop_assert!(shortest <= delay && delay <= longest && longest <= backoff.max());
+            prop_assert_eq!(longest.is_zero(), earlier == 0);
+            prop_assert!(backoff.delay(earlier + 1, jitter) >= delay);
+            if earlier > 0 {
+                prop_assert!(longest >= backoff.base());
+                prop_assert_eq!(backoff.delay(earlier + 1, Jitter::NONE), (2 * longest).min(backoff.max()));
+            }
+        }
+
+        #[test]
+        fn a_child_that_always_fails_at_once_exceeds_its_budget(
+            policy in policies(Restart::Permanent),
+            exits in proptest::collection::vec((exits(), jitters()), 21),
+        ) {
+            let mut budget = Budget::new(policy);
+            let mut now = Instant::now();
+            let mut restarts = 0;
+            for (exit, jitter) in exits {
+                match budget.on_exit(now, exit, jitter) {
+                    Decision::Restart { after } => {
+                        restarts += 1;
+                        now += after;
+                    }
+                    Decision::Park { until } => {
+                        let Beyond::Park(parking) = policy.beyond() else { panic!("parked without being told to") };
+                        prop_assert!(now <= until && until <= now + parking);
+                        break;
+                    }
+                    Decision::GiveUp => {
+                        prop_assert_eq!(policy.beyond(), Beyond::GiveUp);
+                        break;
+                    }
+                    Decision::Done => panic!("a permanent child is never done"),
+                }
+            }
+            prop_assert_eq!(restarts, policy.intensity());
+        }
+
+        #[test]
+        fn no_period_sees_more_restarts_than_the_intensity(
+            policy in policies(Restart::Permanent),
+            exits in proptest::collection::vec((0..30_000u64, exits(), jitters()), 0..100),
+        ) {
+            let mut budget = Budget::new(policy);
+            let mut now = Instant::now();
+            let mut restarts: Vec<Instant> = Vec::new();
+            for (pause, exit, jitter) in exits {
+                now += ms(pause);
+                let recent = restarts.iter().filter(|at| now.duration_since(**at) < policy.period()).count() as u32;
+                match budget.on_exit(now, exit, jitter) {
+                    Decision::Restart { after } => {
+                        prop_assert!(recent < policy.intensity());
+                        prop_assert_eq!(after, policy.backoff().delay(recent, jitter));
+                        restarts.push(now);
+                        now += after;
+                    }
+                    Decision::Park { until } => {
+                        prop_assert_eq!(recent, policy.intensity());
+                        // After a parking the whole budget is there again.
+                        restarts.clear();
+                        now = until;
+                    }
+                    Decision::GiveUp => {
+                        prop_assert_eq!(recent, policy.intensity());
+                        break;
+                    }
+                    Decision::Done => panic!("a permanent child is never done"),
+                }
+            }
+        }
+
+        #[test]
+        fn a_child_that_fails_rarely_is_always_restarted_at_once(
+            policy in policies(Restart::Permanent),
+            exits in proptest::collection::vec((0..1_000u64, exits(), jitters()), 0..100),
+        ) {
+            let mut budget = Budget::new(policy);
+            let mut now = Instant::now();
+            for (more, exit, jitter) in exits {
+                now += policy.period() + ms(more);
+                prop_assert_eq!(budget.on_exit(now, exit, jitter), Decision::Restart { after: Duration::ZERO });
+            }
+        }
+
+        #[test]
+        fn the_restart_type_says_who_is_done(
+            (policy, exit) in restarts().prop_flat_map(|restart| (policies(restart), exits())),
+            failure in failures(),
+            jitter in jitters(),
+        ) {
+            let decide = |exit| Budget::new(policy).on_exit(Instant::now(), exit, jitter);
+            let again = Decision::Restart { after: Duration::ZERO };
+            prop_assert_eq!(decide(Exit::Requested), Decision::Done);
+            match policy.restart() {
+                Restart::Permanent => prop_assert_eq!(decide(exit), again),
+                Restart::Transient => {
+                    prop_assert_eq!(decide(failure), again);
+                    prop_assert_eq!(decide(Exit::Stop), Decision::Done);
+                }
+                Restart::Temporary => prop_assert_eq!(decide(exit), Decision::Done),
+            }
+        }
+    }
+
+    #[test]
+    fn policies_that_make_no_sense_are_refused() {
+        let backoff = Backoff::new(ms(100), ms(30_000), 50).unwrap();
+        for (base, max, spread) in [(0, 1, 0), (2, 1, 0), (1, 1, 91), (1, 86_400_001, 0)] {
+            assert_eq!(
+                Backoff::new(ms(base), ms(max), spread),
+                Err(PolicyError::Backoff)
+            );
+        }
+        let new = |intensity, period, beyond| {
+            Policy::new(Restart::Permanent, intensity, period, backoff, beyond).err()
+        };
+        assert_eq!(new(0, MINUTE, Beyond::GiveUp), Some(PolicyError::Intensity));
+        assert_eq!(
+            new(101, MINUTE, Beyond::GiveUp),
+            Some(PolicyError::Intensity)
+        );
+        // 0.1 + 0.2 + … + 25.6 s, and then 30 s more.
+        assert_eq!(new(10, ms(51_101), Beyond::GiveUp), None);
+        assert_eq!(
+            new(10, ms(51_100), Beyond::GiveUp),
+            Some(PolicyError::Unreachable)
+        );
+        assert_eq!(
+            new(11, MINUTE, Beyond::GiveUp),
+            Some(PolicyError::Unreachable)
+        );
+        for parking in [Duration::ZERO, Policy::LONGEST_PARKING + ms(1)] {
+            assert_eq!(
+                new(10, MINUTE, Beyond::Park(parking)),
+                Some(PolicyError::Parking)
+            );
         }
     }
 }

@@ -97,9 +97,11 @@ impl Root {
 
     pub(super) fn add(&self, child: &Arc<Monitor>) {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        // Room is made only where it would have to be grown, so that many children cost little each.
+        // The ended are cleared away only when there is no room left, and then much room is made, so that this costs little per child.
         if children.len() == children.capacity() {
             children.retain(|child| child.strong_count() > 0);
+            let living = children.len();
+            children.reserve(living.max(8));
         }
         children.push(Arc::downgrade(child));
     }
@@ -119,7 +121,7 @@ impl Root {
 
     pub(super) fn report(&self, child: &Monitor, event: Event, reason: &str) {
         // Neither a log drain nor an observer may take a child's supervisor with it.
-        let _ = catch(|| {
+        let told = catch(|| {
             self.write(child, event, reason);
             (self.observe)(&Report {
                 child,
@@ -127,6 +129,9 @@ impl Root {
                 reason,
             });
         });
+        if let Err(panic) = told {
+            let _ = catch(|| crit!(self.log, "a report failed"; "reason" => panic.to_string()));
+        }
     }
 
     fn write(&self, child: &Monitor, event: Event, reason: &str) {

@@ -25,6 +25,7 @@ use super::monitor::{Monitor, Order, Phase, now};
 use super::panics::{Panic, catch};
 use super::policy::{Budget, Decision, Exit};
 use super::root::Event;
+use crate::faults;
 
 /// All lives of a child. Resolves when it has ended for good.
 pub(super) struct Lives<A: Actor<Context = Context<A>>, F> {
@@ -246,10 +247,11 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
             return Ok(Poll::Pending);
         };
         monitor.set_busy(true);
-        let polled = catch(|| Pin::new(body).poll(cx));
+        let mut polled = catch(|| Pin::new(&mut *body).poll(cx));
+        if faults::happen(body.ctx(), monitor) && polled == Ok(Poll::Pending) {
+            polled = catch(|| Pin::new(&mut *body).poll(cx));
+        }
         monitor.set_busy(false);
-        #[cfg(feature = "fault-injection")]
-        let polled = inject(polled, monitor);
         polled
     }
 
@@ -276,18 +278,5 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
 impl<A: Actor<Context = Context<A>>> Drop for Life<A> {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Ends the life if a fault asks for it.
-#[cfg(feature = "fault-injection")]
-fn inject(polled: Result<Poll<()>, Panic>, monitor: &Monitor) -> Result<Poll<()>, Panic> {
-    match crate::faults::take_injected() {
-        None => polled,
-        Some(crate::faults::Injected::Error) => {
-            monitor.set_failure("injected fault");
-            Ok(Poll::Ready(()))
-        }
-        Some(crate::faults::Injected::Stop) => Ok(Poll::Ready(())),
     }
 }

@@ -1,4 +1,8 @@
-//! Real actix actors that panic, fail, stop and hang.
+//! Real actix actors that panic, fail, stop and hang, on tokio's paused clock where nothing depends on real time.
 
+mod edges;
+mod heartbeat;
+mod parking;
 mod restarts;
-pub(super) mod support;
+mod stopping;
+mod support;

@@ -23,15 +23,36 @@ pub fn policy(intensity: u32, beyond: Beyond) -> Policy {
 
 /// A role for one test; leaked, as a program's roles live for ever too.
 pub fn role(policy: Policy) -> &'static Role {
+    role_with(
+        policy,
+        Shutdown {
+            within: Duration::from_secs(5),
+            drain: true,
+        },
+    )
+}
+
+pub fn role_with(policy: Policy, shutdown: Shutdown) -> &'static Role {
     Box::leak(Box::new(Role {
         name: "victim",
         policy,
         mailbox: 16,
         wait_limit: Duration::from_secs(5),
-        shutdown: Shutdown {
-            within: Duration::from_secs(5),
-            drain: true,
-        },
+        shutdown,
+    }))
+}
+
+pub fn role_that_waits(wait_limit: Duration) -> &'static Role {
+    let shutdown = Shutdown {
+        within: Duration::from_secs(5),
+        drain: true,
+    };
+    Box::leak(Box::new(Role {
+        name: "victim",
+        policy: policy(5, Beyond::GiveUp),
+        mailbox: 16,
+        wait_limit,
+        shutdown,
     }))
 }
 
@@ -65,6 +86,49 @@ impl Diary {
     }
 }
 
+/// A log that writes its lines into the diary: level, text, values in the order in which a person would write them.
+impl slog::Drain for Diary {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(
+        &self,
+        record: &slog::Record<'_>,
+        values: &slog::OwnedKVList,
+    ) -> Result<(), slog::Never> {
+        struct Values(Vec<String>);
+        impl slog::Serializer for Values {
+            fn emit_arguments(
+                &mut self,
+                key: slog::Key,
+                value: &std::fmt::Arguments<'_>,
+            ) -> slog::Result {
+                self.0.push(format!(" {key}={value}"));
+                Ok(())
+            }
+        }
+        let (mut outer, mut own) = (Values(Vec::new()), Values(Vec::new()));
+        slog::KV::serialize(values, record, &mut outer).unwrap();
+        slog::KV::serialize(&record.kv(), record, &mut own).unwrap();
+        // slog hands out the values that were added last first.
+        outer.0.reverse();
+        own.0.reverse();
+        let values = outer.0.concat() + &own.0.concat();
+        self.note(format!(
+            "{} {}{values}",
+            record.level().as_short_str(),
+            record.msg()
+        ));
+        Ok(())
+    }
+}
+
+impl Diary {
+    pub fn logger(&self) -> slog::Logger {
+        slog::Logger::root(self.clone(), slog::o!())
+    }
+}
+
 pub type Step = Box<dyn FnOnce(&mut Victim, &mut Context<Victim>) + Send>;
 
 /// Does what `hooks` say at each point of its life.
@@ -76,7 +140,7 @@ pub struct Victim {
     pub hooks: Hooks,
 }
 
-type Hook = Option<Arc<dyn Fn(&mut Victim, &mut Context<Victim>) + Send + Sync>>;
+pub type Hook = Option<Arc<dyn Fn(&mut Victim, &mut Context<Victim>) + Send + Sync>>;
 
 #[derive(Clone, Default)]
 pub struct Hooks {
