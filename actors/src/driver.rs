@@ -30,6 +30,7 @@ use self::outlet::Outlet;
 use self::port::PortPath;
 use self::status::{DriverState, StatusSender};
 use crate::counters::Counters;
+use crate::faults;
 use crate::parser::Parse;
 
 pub use self::line_source::Summary;
@@ -120,6 +121,7 @@ impl Actor for Driver {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        faults::hit("driver.started", "");
         let config = self.config.clone();
         ctx.spawn(wrap_future(async move { config.run().await }));
     }

@@ -12,6 +12,7 @@ use super::dongle::{Cause, Note, Rung};
 use super::status::{DriverState, Recovery, StatusSender};
 use crate::clock;
 use crate::counters::{Count, Counters};
+use crate::faults;
 use crate::parser::Parse;
 use crate::raw_telegram::RawTelegram;
 
@@ -28,6 +29,7 @@ pub(super) struct Outlet {
 impl Outlet {
     /// Hands on a telegram from the radio, which cannot wait.
     pub fn radio(&self, telegram: Vec<u8>, rssi: Option<Rssi>) {
+        faults::hit("driver", "");
         let now = clock::now();
         self.counters.increment(Count::TelegramsReceived);
         self.status.telegram(now);
@@ -52,6 +54,7 @@ impl Outlet {
 
     /// Hands on a telegram that must not be lost.
     pub async fn lossless(&self, telegram: Vec<u8>, permit: OwnedSemaphorePermit) {
+        faults::hit("driver", "");
         let now = clock::now();
         self.counters.increment(Count::TelegramsReceived);
         self.status.telegram(now);

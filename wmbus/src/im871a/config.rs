@@ -64,7 +64,8 @@ impl Config {
         config.version = next(reader, 0x20)?;
         config.medium = next(reader, 0x40)?.map(Medium);
         config.channel = next(reader, 0x80)?;
-        let flags = reader.byte()?;
+        // A host that changes nothing behind them may leave them out, and the dongle takes it.
+        let flags = if reader.any_left() { reader.byte()? } else { 0 };
         let mut next = |flag| optional(flags & flag != 0, || reader.byte());
         config.power_level = next(0x01)?;
         config.data_rate = next(0x02)?;
@@ -266,6 +267,23 @@ mod tests {
         assert_eq!(
             Config::read(&mut Reader::new(&[0x02, 6, 0x30, 1, 0])),
             Ok(config)
+        );
+    }
+
+    // A host was seen to set nothing but the link mode, without the second flags.
+    #[test]
+    fn second_flags_may_be_left_out() {
+        let config = Config::read(&mut Reader::new(&[0x02, 6])).unwrap();
+        assert_eq!(
+            config,
+            Config {
+                link_mode: Some(LinkMode::C1a),
+                ..Config::default()
+            }
+        );
+        assert_eq!(
+            Config::read(&mut Reader::new(&[0x02])).unwrap_err().kind,
+            ErrorKind::Truncated { missing: 1 }
         );
     }
 
