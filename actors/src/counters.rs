@@ -89,6 +89,8 @@ counts! {
     DongleCrcWrong "dongle_crc_wrong" "Messages of the dongle whose CRC was wrong.",
     SourceLinesRefused "source_lines_refused" "Lines of a file or standard input that were no telegram.",
     DriverMailboxFull "dropped_parser_busy" "Radio telegrams dropped because the Parser's mailbox was full.",
+    FifoWritten "fifo_written" "Telegrams that the driver daemon wrote to its FIFO.",
+    FifoUnread "dropped_fifo_unread" "Telegrams that the driver daemon dropped because no gateway read its FIFO, or not fast enough.",
     RecoverySteps "recovery_steps" "Steps of the dongle's recovery ladder.",
     TelegramsParsed "telegrams_parsed" "Telegrams with a valid link layer.",
     LinkLayerInvalid "rejected_link_layer" "Telegrams with an invalid link layer.",

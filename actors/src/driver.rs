@@ -1,12 +1,13 @@
 //! Driver: the source of telegrams.
 //!
 //! Receives nothing. Sends [`Parse`] to the Parser: telegrams of the radio with `try_send`, dropped and counted where the Parser
-//! has no room; telegrams of a file or standard input each with a permit, so that none is lost: the Driver reads no further while
-//! the system is busy. Sends [`SourceEnded`] when a file or standard input was read to its end.
+//! has no room; telegrams of a file, standard input or FIFO each with a permit, so that none is lost: the Driver reads no further
+//! while the system is busy. Sends [`SourceEnded`] when a file or standard input was read to its end.
 //! Owns the port and the recovery ladder ([`dongle`]). Ends only by a bug: a source that is missing, refuses or goes away is a
 //! state, shown in [`DriverStatus`], in which it waits.
 
 pub mod dongle;
+mod fifo;
 mod im871a;
 mod line_source;
 pub mod lines;
@@ -33,6 +34,7 @@ use crate::counters::Counters;
 use crate::faults;
 use crate::parser::Parse;
 
+pub use self::fifo::{FifoConfig, FifoWriter};
 pub use self::line_source::Summary;
 pub use self::status::DriverStatus;
 
@@ -52,6 +54,8 @@ pub enum Source {
     File(PathBuf),
     /// The same from standard input.
     Stdin,
+    /// The same from the driver daemon, for ever.
+    Fifo(PathBuf),
 }
 
 /// What a Driver is made of; a clone makes the next one.
@@ -139,6 +143,10 @@ impl Config {
                 timing,
             } => return im871a::run(path, *wanted, *timing, &self.outlet).await,
             Source::File(path) => Origin::File(path.clone()),
+            Source::Fifo(path) => {
+                line_source::run(&Origin::Fifo(path.clone()), &self.position, &self.outlet).await;
+                return;
+            }
             Source::Stdin => Origin::Stdin,
         };
         self.outlet.enter(DriverState::WaitingForMeters);

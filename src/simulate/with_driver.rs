@@ -10,9 +10,13 @@ use omnigate_actors::driver::dongle::{Cause, Rung, Timing, Wanted};
 use omnigate_actors::driver::port::PortPath;
 use omnigate_actors::driver::rhythm::Patience;
 use omnigate_actors::driver::status::{DriverState, StatusSender};
-use omnigate_actors::driver::{Config, Driver, DriverStatus, Source, SourceEnded};
+use omnigate_actors::driver::{
+    Config, Driver, DriverStatus, FifoConfig, FifoWriter, Source, SourceEnded,
+};
 use omnigate_actors::parser::Parse;
 use omnigate_actors::raw_telegram::{LOSSLESS_WINDOW, RawTelegram};
+use omnigate_actors::supervision::{Child, Root, Stopped, supervise};
+use omnigate_actors::tree;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -65,35 +69,27 @@ struct Gateway {
     telegrams: UnboundedReceiver<RawTelegram>,
     status: watch::Receiver<DriverStatus>,
     counters: Arc<Counters>,
-    _driver: Addr<Driver>,
+    driver: Child<Driver>,
 }
 
 impl Gateway {
     fn on(path: PortPath, wanted: Wanted) -> Self {
+        Self::reading(Source::Im871a {
+            path,
+            wanted,
+            timing: hurried(),
+        })
+    }
+
+    fn reading(source: Source) -> Self {
         let (sender, telegrams) = unbounded_channel();
         let probe = Probe(sender).start();
-        let counters = Arc::new(Counters::new());
-        let status = StatusSender::new(Timestamp::now());
-        let receiver = status.subscribe();
-        let config = Config::new(
-            Source::Im871a {
-                path,
-                wanted,
-                timing: hurried(),
-            },
-            probe.clone().recipient(),
-            Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
-            watch::channel(true).1,
-            probe.recipient(),
-            Arc::clone(&counters),
-            status,
-            slog::Logger::root(slog::Discard, slog::o!()),
-        );
+        let (driver, status, counters) = driver(source, probe.recipient());
         Self {
             telegrams,
-            status: receiver,
+            status,
             counters,
-            _driver: Driver::new(config).start(),
+            driver,
         }
     }
 
@@ -139,6 +135,32 @@ impl Gateway {
             );
         }
     }
+}
+
+fn driver(
+    source: Source,
+    parser: Recipient<Parse>,
+) -> (Child<Driver>, watch::Receiver<DriverStatus>, Arc<Counters>) {
+    let counters = Arc::new(Counters::new());
+    let status = StatusSender::new(Timestamp::now());
+    let receiver = status.subscribe();
+    let (sender, _) = unbounded_channel();
+    let config = Config::new(
+        source,
+        parser,
+        Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
+        watch::channel(true).1,
+        Probe(sender).start().recipient(),
+        Arc::clone(&counters),
+        status,
+        slog::Logger::root(slog::Discard, slog::o!()),
+    );
+    (supervised(config), receiver, counters)
+}
+
+fn supervised(config: Config) -> Child<Driver> {
+    let root = Root::new(slog::Logger::root(slog::Discard, slog::o!()), |_| {});
+    supervise(&root, &tree::DRIVER, move |_| Driver::new(config.clone()))
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -398,6 +420,49 @@ async fn a_dongle_that_reboots_by_itself_gets_its_link_mode_back() {
 }
 
 #[actix_rt::test]
+async fn daemon_and_gateway_survive_each_others_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("IM871A_pipe");
+    let (dongle, port) = dongle();
+    let daemon = || {
+        let writer = FifoWriter::new(FifoConfig {
+            path: fifo.clone(),
+            counters: Arc::new(Counters::new()),
+            log: slog::Logger::root(slog::Discard, slog::o!()),
+        });
+        let source = Source::Im871a {
+            path: port.clone(),
+            wanted: C1A,
+            timing: hurried(),
+        };
+        driver(source, writer.start().recipient())
+    };
+    let mut gateway = Gateway::reading(Source::Fifo(fifo.clone()));
+    gateway
+        .reach("waiting", |status| {
+            matches!(status.state, DriverState::Waiting { .. })
+        })
+        .await;
+    for _ in 0..2 {
+        let running = daemon();
+        gateway.hears_again(&dongle).await;
+        assert_eq!(gateway.driver.stop().await, Stopped::Clean);
+        gateway = Gateway::reading(Source::Fifo(fifo.clone()));
+        gateway.hears_again(&dongle).await;
+        dongle.telegram(&TELEGRAM, LinkMode::C1a, LOUD);
+        let telegram = gateway.next().await;
+        assert_eq!(telegram.bytes()[..40], TELEGRAM);
+        assert_eq!(
+            telegram.bytes().len(),
+            42,
+            "with the two bytes of the prototype"
+        );
+        assert!(telegram.is_lossless());
+        assert_eq!(running.0.stop().await, Stopped::Clean);
+    }
+}
+
+#[actix_rt::test]
 async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
     struct Slow {
         seen: Vec<RawTelegram>,
@@ -460,7 +525,7 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
         StatusSender::new(Timestamp::now()),
         slog::Logger::root(slog::Discard, slog::o!()),
     );
-    let _driver = Driver::new(config).start();
+    let _driver = supervised(config);
     sleep(Duration::from_millis(200)).await;
     assert_eq!(
         total.load(std::sync::atomic::Ordering::Relaxed),

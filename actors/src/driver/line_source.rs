@@ -1,4 +1,4 @@
-//! The sources `file` and `stdin`: telegrams as lines, none lost.
+//! The sources `file`, `stdin` and `fifo`: telegrams as lines, none lost.
 //!
 //! What was read but not handed on yet outlives the Driver's restarts, so that a restart neither repeats nor loses lines.
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use slog::{info, warn};
 use tokio::sync::{Mutex, mpsc};
 
+use super::fifo;
 use super::lines::{Line, LineError, LineSplitter, TelegramLine};
 use super::outlet::Outlet;
 use super::status::DriverState;
@@ -20,6 +21,7 @@ use crate::counters::Count;
 pub(super) enum Origin {
     File(PathBuf),
     Stdin,
+    Fifo(PathBuf),
 }
 
 /// How a source of lines ended.
@@ -40,15 +42,24 @@ pub(super) struct Position(Arc<Mutex<Option<Reading>>>);
 #[derive(Debug)]
 struct Reading {
     /// Nothing once the end was reached.
-    chunks: Option<mpsc::Receiver<io::Result<Vec<u8>>>>,
+    input: Option<Input>,
     splitter: LineSplitter,
     summary: Summary,
+}
+
+#[derive(Debug)]
+enum Input {
+    Thread(mpsc::Receiver<io::Result<Vec<u8>>>),
+    Fifo(fifo::Reader),
 }
 
 /// Reads to the end, from where the last life stopped.
 pub(super) async fn run(origin: &Origin, position: &Position, outlet: &Outlet) -> Summary {
     let mut position = position.0.lock().await;
-    let reading = position.get_or_insert_with(|| Reading::start(origin));
+    let reading = match &mut *position {
+        Some(reading) => reading,
+        nothing => nothing.insert(Reading::start(origin, outlet).await),
+    };
     outlet
         .status
         .update(|status| status.path = Some(origin.name()));
@@ -69,37 +80,31 @@ pub(super) async fn run(origin: &Origin, position: &Position, outlet: &Outlet) -
 impl Origin {
     fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Fifo(path) => path.display().to_string(),
             Self::Stdin => "standard input".to_owned(),
         }
     }
 }
 
 impl Reading {
-    /// Files and standard input have no other way of waiting than to block, so they are read in a thread of their own, which is
-    /// never more than two chunks ahead. A thread that waits for standard input does not keep the program from ending.
-    fn start(origin: &Origin) -> Self {
-        let (sender, chunks) = mpsc::channel(1);
-        let origin = origin.clone();
-        let spawned = std::thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(move || {
-                let result = match origin {
-                    Origin::File(path) => File::open(path).and_then(|file| pump(file, &sender)),
-                    Origin::Stdin => pump(io::stdin().lock(), &sender),
-                };
-                if let Err(error) = result {
-                    let _ = sender.blocking_send(Err(error));
-                }
-            });
-        let failure = spawned.err().map(|error| error.to_string());
+    async fn start(origin: &Origin, outlet: &Outlet) -> Self {
+        let input = match origin {
+            Origin::Fifo(path) => Ok(Input::Fifo(fifo::Reader::open(path, outlet).await)),
+            Origin::File(path) => {
+                let path = path.clone();
+                thread(move |sender| File::open(path).and_then(|file| pump(file, sender)))
+            }
+            Origin::Stdin => thread(|sender| pump(io::stdin().lock(), sender)),
+        };
+        let failure = input.as_ref().err().map(io::Error::to_string);
+        let summary = Summary {
+            failure,
+            ..Summary::default()
+        };
         Self {
-            chunks: Some(chunks),
+            input: input.ok(),
             splitter: LineSplitter::new(),
-            summary: Summary {
-                failure,
-                ..Summary::default()
-            },
+            summary,
         }
     }
 
@@ -128,21 +133,42 @@ impl Reading {
             if let Some(line) = self.splitter.next_line() {
                 return Some(line);
             }
-            match self.chunks.as_mut()?.recv().await {
+            let chunk = match self.input.as_mut()? {
+                Input::Thread(chunks) => chunks.recv().await,
+                Input::Fifo(fifo) => Some(Ok(fifo.read(outlet).await)),
+            };
+            match chunk {
                 Some(Ok(chunk)) => self.splitter.push(&chunk),
                 Some(Err(error)) => {
                     warn!(outlet.log, "the source cannot be read"; "error" => %error);
                     self.summary.failure = Some(error.to_string());
-                    self.chunks = None;
+                    self.input = None;
                     return self.splitter.last_line();
                 }
                 None => {
-                    self.chunks = None;
+                    self.input = None;
                     return self.splitter.last_line();
                 }
             }
         }
     }
+}
+
+/// Files and standard input have no other way of waiting than to block, so they are read in a thread of their own, which is
+/// never more than two chunks ahead. A thread that waits for standard input does not keep the program from ending.
+fn thread(
+    read: impl FnOnce(&mpsc::Sender<io::Result<Vec<u8>>>) -> io::Result<()> + Send + 'static,
+) -> io::Result<Input> {
+    let (sender, chunks) = mpsc::channel(1);
+    std::thread::Builder::new()
+        .name("lines".to_owned())
+        .spawn(move || {
+            if let Err(error) = read(&sender) {
+                // Nobody waits for it any more if this fails.
+                let _ = sender.blocking_send(Err(error));
+            }
+        })?;
+    Ok(Input::Thread(chunks))
 }
 
 /// Passes on what can be read until the end, or until nobody wants it any more.
