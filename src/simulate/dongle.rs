@@ -155,6 +155,11 @@ impl VirtualDongle {
         self.shared.state().chunk = chunk.max(1);
     }
 
+    /// From now on it takes so long to start instead of the real one's two seconds.
+    pub fn start_within(&self, time: Duration) {
+        self.shared.state().module.start_within(time);
+    }
+
     /// From now on this is wrong with it, until it is cured.
     pub fn fall_ill(&self, ailment: Ailment, cure: Cure) {
         self.shared.state().ailment = Some((ailment, cure));

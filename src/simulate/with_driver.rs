@@ -33,11 +33,11 @@ const TELEGRAM: [u8; 40] = [
     0x57, 0x86, 0x49, 0x9A, 0xBE, 0x7B, 0xAB, 0x59,
 ];
 
-/// The times of a dongle in a hurry. The two seconds that the module needs after a reset are its own.
+/// The times of a dongle in a hurry.
 fn hurried() -> Timing {
     Timing {
         answer: Duration::from_millis(300),
-        settle: Duration::from_millis(2050),
+        settle: BOOT + Duration::from_millis(50),
         check: Duration::from_secs(1),
         first_pause: Duration::from_millis(200),
         longest_pause: Duration::from_secs(1),
@@ -163,10 +163,13 @@ fn supervised(config: Config) -> Child<Driver> {
     supervise(&root, &tree::DRIVER, move |_| Driver::new(config.clone()))
 }
 
+/// What a virtual dongle in a hurry needs to start.
+const BOOT: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn dongle() -> (VirtualDongle, PortPath) {
     let (dongle, path) = VirtualDongle::open(0x1234_5678, 0x14, None).unwrap();
+    dongle.start_within(BOOT);
     (dongle, PortPath::Fixed(path))
 }
 
@@ -273,6 +276,7 @@ async fn an_unplugged_dongle_is_waited_for_under_its_own_name() {
 
     std::fs::create_dir_all(&by_id).unwrap();
     let (dongle, first) = VirtualDongle::open(1, 0x14, Some(&name)).unwrap();
+    dongle.start_within(BOOT);
     assert_eq!(first, name);
     gateway.listening().await;
     gateway.hears_again(&dongle).await;
