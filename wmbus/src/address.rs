@@ -38,13 +38,14 @@ impl Address {
     /// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) below eight bytes.
     #[inline]
     pub fn read_link(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let &[m0, m1, i0, i1, i2, i3, version, medium] = reader.take_array()?;
-        Ok(Self::from_parts(
-            [m0, m1],
-            [i0, i1, i2, i3],
-            version,
-            medium,
-        ))
+        Ok(Self::from_link(*reader.take_array()?))
+    }
+
+    /// The address with these bytes in the link layer's order.
+    #[inline]
+    #[must_use]
+    pub const fn from_link([m0, m1, i0, i1, i2, i3, version, medium]: [u8; Self::LEN]) -> Self {
+        Self::from_parts([m0, m1], [i0, i1, i2, i3], version, medium)
     }
 
     /// Reads the long header's order: identification number, manufacturer, version, medium.
@@ -65,7 +66,7 @@ impl Address {
     /// The address in the link layer's order, as it enters the initial vectors of all ciphers.
     #[inline]
     #[must_use]
-    pub const fn to_link(self) -> [u8; 8] {
+    pub const fn to_link(self) -> [u8; Self::LEN] {
         let [m0, m1] = self.manufacturer.0.to_le_bytes();
         let [i0, i1, i2, i3] = self.identification.0.to_le_bytes();
         [m0, m1, i0, i1, i2, i3, self.version, self.medium.0]
@@ -74,7 +75,7 @@ impl Address {
     /// The address in the long header's order.
     #[inline]
     #[must_use]
-    pub const fn to_header(self) -> [u8; 8] {
+    pub const fn to_header(self) -> [u8; Self::LEN] {
         let [m0, m1, i0, i1, i2, i3, version, medium] = self.to_link();
         [i0, i1, i2, i3, m0, m1, version, medium]
     }

@@ -111,7 +111,7 @@ pub enum ErrorKind {
     },
     /// A byte that is no packed decimal.
     Bcd(u8),
-    /// A control information byte that names no known layer.
+    /// A control information byte that names no layer of a meter's data.
     UnknownCi(u8),
     /// A well-formed telegram that carries no data.
     NoData,
@@ -136,6 +136,10 @@ pub enum ErrorKind {
     Replayed,
     /// A security mode, encryption or key derivation that is not supported.
     UnsupportedMode(u8),
+    /// A message authentication of a kind that is not supported (the AT bits of EN 13757-7, 6.3.3).
+    UnsupportedAuthentication(u8),
+    /// A fragment of a message: the others are still to come.
+    Incomplete,
     /// A fragment that does not continue the ones before it.
     Fragment(u8),
     /// The meter answers with an application error (EN 13757-3, CI 6E to 70) instead of data.
@@ -176,6 +180,10 @@ impl fmt::Display for ErrorKind {
             Self::Damaged => write!(f, "damaged"),
             Self::Replayed => write!(f, "heard before"),
             Self::UnsupportedMode(mode) => write!(f, "security mode {mode} is not supported"),
+            Self::UnsupportedAuthentication(kind) => {
+                write!(f, "message authentication of type {kind} is not supported")
+            }
+            Self::Incomplete => write!(f, "a fragment, more are to come"),
             Self::Fragment(number) => {
                 write!(f, "fragment {number} does not continue the ones before it")
             }

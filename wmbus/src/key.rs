@@ -56,6 +56,9 @@ impl fmt::Debug for Key {
 pub struct DesKey([u8; 8]);
 
 impl DesKey {
+    /// How many digits such a key is written with.
+    pub(crate) const DIGITS: usize = 16;
+
     /// The key with these bytes, in the order in which they are written.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {

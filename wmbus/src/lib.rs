@@ -5,7 +5,9 @@
 #![deny(missing_docs)]
 
 pub mod address;
+pub mod afl;
 pub mod crc;
+mod crypto;
 pub mod ell;
 pub mod error;
 pub mod im871a;
@@ -14,10 +16,13 @@ pub mod link;
 pub mod reader;
 pub mod signature;
 pub mod telegram;
+pub mod tpl;
+pub mod wired;
 
 pub use address::{Address, AddressError, IdentificationNumber, Manufacturer, Medium};
+pub use crypto::MeterKey;
 pub use error::{Error, ErrorKind, Layer};
 pub use key::{DesKey, Key, KeyError};
 pub use reader::Reader;
 pub use signature::Signature;
-pub use telegram::{AccessNumber, Authentication, Content, Plain, Security};
+pub use telegram::{AccessNumber, Authentication, Buffer, Content, Plain, Security, Telegram};

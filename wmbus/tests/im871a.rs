@@ -1,4 +1,5 @@
 //! Whole messages captured from a dongle's serial port, where the reference files are at hand.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A telegram's stages as types: values can be read only from what was decrypted and verified.
+//! What decryption and verification give.
 
 use core::fmt;
 
@@ -62,8 +62,7 @@ pub enum Content {
     Format,
     /// An alarm's state (CI 71, 74, 75).
     Alarm,
-    /// The manufacturer's own format (CI A0 to B7, or a security mode of its own). It may be encrypted in the
-    /// manufacturer's own way, and nothing of it is verified: whoever decodes it for a meter with a key has to.
+    /// The manufacturer's own format (CI A0 to B7, or a security mode of its own), maybe encrypted in its own way.
     Manufacturer,
 }
 

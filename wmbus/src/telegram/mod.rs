@@ -1,0 +1,285 @@
+//! A telegram's stages as types: values can be read only from what was decrypted and verified.
+//!
+//! ```text
+//! bytes ── link::normalise ──▶ Telegram::parse ──▶ Telegram ── decrypt(key) ──▶ Plain ──▶ records
+//!                                                          └─ published() ──▶     (no key is known)
+//! ```
+
+mod draft;
+mod open;
+mod plain;
+#[cfg(test)]
+mod tests;
+
+use crate::address::Address;
+use crate::afl::{self, Assembler};
+use crate::ell;
+use crate::error::{Error, ErrorKind, Layer};
+use crate::link;
+use crate::reader::Reader;
+use crate::tpl::{self, Application};
+use crate::wired::LongFrame;
+
+pub use draft::{Draft, Protection};
+pub use open::Buffer;
+pub use plain::{AccessNumber, Authentication, Content, Plain, Security};
+
+/// A telegram whose headers are read as far as they are not encrypted. Nothing of it is verified yet.
+///
+/// ```
+/// use wmbus::{Buffer, MeterKey, Telegram, link};
+/// // A captured telegram of an electricity meter, and its key.
+/// let bytes = hex("27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59");
+/// let key: MeterKey = "9A25139E3244CC2E391A8EF6B915B697".parse()?;
+/// let bytes = link::normalise(&bytes)?;
+/// let telegram = Telegram::parse(&bytes)?;
+/// assert_eq!(telegram.address().to_string(), "KAM-32666857-30-02");
+/// let mut buffer = Buffer::new();
+/// let plain = telegram.decrypt(&key, &mut buffer)?;
+/// assert_eq!((plain.ci, &plain.bytes[..2]), (0x79, &[0x13, 0x8C][..]));
+/// # fn hex(text: &str) -> Vec<u8> {
+/// #     text.as_bytes().chunks(2).map(|d| u8::from_str_radix(str::from_utf8(d).unwrap(), 16).unwrap()).collect()
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Telegram<'a> {
+    control: link::Control,
+    sender: Address,
+    ell: Option<ell::Header>,
+    upper: Upper<'a>,
+}
+
+/// What stands above the extended link layer.
+#[derive(Clone, Debug)]
+enum Upper<'a> {
+    /// CRC and payload, encrypted by the extended link layer.
+    Sealed(Sealed<'a>),
+    /// Not encrypted down here.
+    Open(Message<'a>),
+    /// A piece of such a message.
+    Fragment {
+        header: afl::Header,
+        piece: &'a [u8],
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Sealed<'a> {
+    header: ell::Header,
+    session: ell::SessionNumber,
+    bytes: &'a [u8],
+    offset: usize,
+    /// The whole telegram, which may turn out to be frame format B.
+    telegram: &'a [u8],
+}
+
+/// An application's message with the headers of the layers that protect it.
+#[derive(Clone, Debug)]
+struct Message<'a> {
+    afl: Option<afl::Header>,
+    /// From the CI of the transport layer on: what a MAC covers.
+    bytes: &'a [u8],
+    tpl: tpl::Header,
+    application: Application,
+    body: &'a [u8],
+    offset: usize,
+    /// Is it under a CRC of the extended link layer, which was right?
+    checked: bool,
+}
+
+impl<'a> Telegram<'a> {
+    /// Reads the headers of a [normalised](link::normalise) radio telegram or of a wired long frame.
+    ///
+    /// # Errors
+    /// Those of the layers: see [`link::Frame::new_checked`], [`LongFrame::new_checked`], [`ell::Header::read`],
+    /// [`afl::Header::read`], [`tpl::Configuration::read`]; [`ErrorKind::UnknownCi`] for a layer unknown here;
+    /// [`ErrorKind::NoData`] if there is no layer above the link layer, or one without data.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if LongFrame::begins(bytes) {
+            return Self::parse_wired(bytes);
+        }
+        let frame = link::Frame::new_checked(bytes)?;
+        let mut reader = Reader::in_layer(Layer::Ell, link::Frame::HEADER_LEN, frame.payload());
+        let ell = ell::Header::read(&mut reader)?;
+        let upper = match ell.and_then(|ell| Some((ell, ell.session?))) {
+            Some((header, session)) if session.is_encrypted() => {
+                let offset = reader.offset();
+                reader.clone().take(ell::CRC_LEN)?;
+                Upper::Sealed(Sealed {
+                    header,
+                    session,
+                    bytes: reader.rest(),
+                    offset,
+                    telegram: bytes,
+                })
+            }
+            Some(_) => Upper::read(ell::read_checked(reader)?, true)?,
+            None => Upper::read(reader, false)?,
+        };
+        Ok(Self {
+            control: frame.control(),
+            sender: frame.address(),
+            ell,
+            upper,
+        })
+    }
+
+    #[cold]
+    fn parse_wired(bytes: &'a [u8]) -> Result<Self, Error> {
+        let frame = LongFrame::new_checked(bytes)?;
+        let reader = Reader::in_layer(Layer::Tpl, LongFrame::HEADER_LEN, frame.payload());
+        let upper = Upper::read(reader, false)?;
+        let nobody = Address::from_link([0; Address::LEN]);
+        let sender = upper.address().unwrap_or(nobody);
+        Ok(Self {
+            control: frame.control(),
+            sender,
+            ell: None,
+            upper,
+        })
+    }
+
+    /// The meter that the data belong to, as far as can be seen before decryption: from the transport layer's long
+    /// header if there is one, else the sender. By wire without a long header nobody is named: all zero.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.upper.address().unwrap_or(self.sender)
+    }
+
+    /// Who sent the radio telegram: the meter, or an adapter in its name.
+    #[must_use]
+    pub const fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// Which service the telegram belongs to.
+    #[must_use]
+    pub const fn control(&self) -> link::Control {
+        self.control
+    }
+
+    /// The access number: the transport layer's if it can be seen, else the extended link layer's.
+    #[must_use]
+    pub fn access_number(&self) -> Option<AccessNumber> {
+        let above = match &self.upper {
+            Upper::Open(message) => message.tpl.fields.map(|fields| fields.access_number),
+            Upper::Sealed(_) | Upper::Fragment { .. } => None,
+        };
+        above.or(self.ell.map(|ell| ell.access_number))
+    }
+
+    /// The session number of the extended link layer.
+    #[must_use]
+    pub fn session(&self) -> Option<ell::SessionNumber> {
+        self.ell.and_then(|ell| ell.session)
+    }
+
+    /// How the telegram declares itself protected, as far as can be seen before decryption.
+    #[must_use]
+    pub const fn security(&self) -> Security {
+        match &self.upper {
+            Upper::Sealed(_) => Security::ExtendedLink,
+            Upper::Open(message) => message.security(),
+            Upper::Fragment { .. } => Security::None,
+        }
+    }
+
+    /// Joins the fragments of a message: gives the telegram itself if it is whole.
+    ///
+    /// # Errors
+    /// Those of [`Assembler`]; [`ErrorKind::Incomplete`] while fragments are still to come; those of
+    /// [`parse`](Self::parse) for what was joined, with places counted from its first byte.
+    pub fn join<'b>(
+        self,
+        assembler: &mut Assembler,
+        joined: &'b mut Vec<u8>,
+    ) -> Result<Telegram<'b>, Error>
+    where
+        'a: 'b,
+    {
+        let Upper::Fragment { header, piece } = self.upper else {
+            return Ok(self);
+        };
+        let (header, message) = assembler.push(&header, piece)?;
+        *joined = message;
+        let reader = Reader::in_layer(Layer::Tpl, 0, joined);
+        let upper = Upper::Open(Message::read(reader, Some(header), false)?);
+        Ok(Telegram {
+            upper,
+            control: self.control,
+            sender: self.sender,
+            ell: self.ell,
+        })
+    }
+}
+
+impl<'a> Upper<'a> {
+    fn read(mut reader: Reader<'a>, checked: bool) -> Result<Self, Error> {
+        if !reader.any_left() {
+            return Err(reader.error(ErrorKind::NoData));
+        }
+        reader.enter(Layer::Afl);
+        let afl = afl::Header::read(&mut reader)?;
+        match afl {
+            Some(header) if !header.fragment.is_whole() => Ok(Self::Fragment {
+                header,
+                piece: reader.rest(),
+            }),
+            _ => Message::read(reader, afl, checked).map(Self::Open),
+        }
+    }
+
+    const fn address(&self) -> Option<Address> {
+        match self {
+            Self::Open(message) => message.tpl.address,
+            Self::Sealed(_) | Self::Fragment { .. } => None,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    #[inline]
+    fn read(
+        mut reader: Reader<'a>,
+        afl: Option<afl::Header>,
+        checked: bool,
+    ) -> Result<Self, Error> {
+        reader.enter(Layer::Tpl);
+        let bytes = reader.left();
+        let (tpl, application) = tpl::Header::read(&mut reader)?;
+        let offset = reader.offset();
+        Ok(Self {
+            afl,
+            bytes,
+            tpl,
+            application,
+            body: reader.rest(),
+            offset,
+            checked,
+        })
+    }
+
+    const fn security(&self) -> Security {
+        if matches!(
+            self.application,
+            Application::Content(Content::Manufacturer)
+        ) {
+            return Security::Manufacturer;
+        }
+        match self.mode() {
+            0 => Security::None,
+            1 | 16.. => Security::Manufacturer,
+            mode => Security::Transport(mode),
+        }
+    }
+
+    const fn mode(&self) -> u8 {
+        match &self.tpl.fields {
+            Some(fields) => fields.configuration.mode(),
+            None => 0,
+        }
+    }
+}
