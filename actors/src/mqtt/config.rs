@@ -70,10 +70,6 @@ impl Broker {
 }
 
 /// Evaluated by the compiler.
-#[expect(
-    clippy::panic,
-    reason = "in a constant, so it stops the compiler and not the program"
-)]
 const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(60), 50)
 {
     Ok(backoff) => backoff,
@@ -180,7 +176,8 @@ impl FromStr for BrokerUrl {
             return Err(UrlError::Host);
         }
         let port = match port {
-            None => [1883, 8883][usize::from(tls)],
+            None if tls => 8883,
+            None => 1883,
             Some(port) => port
                 .parse()
                 .ok()

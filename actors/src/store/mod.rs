@@ -1,1 +1,3 @@
-//! Not written yet.
+//! What outlives an actor's life.
+
+pub mod outbox;
