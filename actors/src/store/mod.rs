@@ -1,3 +1,1 @@
-//! What outlives an actor's life.
-
-pub mod outbox;
+//! Not written yet.

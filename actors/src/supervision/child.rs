@@ -115,11 +115,10 @@ pub(super) struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let expected = self.monitor.order() != Order::Run;
-        self.monitor.end();
-        if !expected {
+        if self.monitor.order() == Order::Run {
             self.root.give_up(&self.monitor, "its thread ended");
         }
+        self.monitor.end();
     }
 }
 
