@@ -1,7 +1,3 @@
-//! omnigate, a smart-meter gateway: the program around the actors. Command line, settings, logging, wiring.
+//! The program's parts that its tests use too.
 
-pub mod check_config;
-pub mod cli;
-pub mod exit;
-pub mod settings;
 pub mod simulate;
