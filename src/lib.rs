@@ -1,3 +1,7 @@
-//! The program's parts that its tests use too.
+//! omnigate, a smart-meter gateway: the program around the actors. Command line, settings, logging, wiring.
 
+pub mod check_config;
+pub mod cli;
+pub mod exit;
+pub mod settings;
 pub mod simulate;

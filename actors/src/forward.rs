@@ -11,6 +11,8 @@ use actix::dev::ToEnvelope;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 
+use crate::supervision::Monitor;
+
 /// A bounded way to the next actor. Clones share the slot.
 pub struct Forward<M>
 where
@@ -45,23 +47,23 @@ where
     /// Hands the message on, or keeps it in the slot and takes no further mail until it went.
     ///
     /// Call it once per message: the slot holds one.
-    pub fn send<A>(&self, message: M, ctx: &mut Context<A>)
+    pub fn send<A>(&self, message: M, monitor: &Arc<Monitor>, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
     {
         if let Some(refused) = self.attempt(message) {
             *self.slot() = Some(refused);
-            self.wait(ctx);
+            self.wait(monitor, ctx);
         }
     }
 
     /// Takes up a message that the last life left in the slot. Belongs into `started`.
-    pub fn resume<A>(&self, ctx: &mut Context<A>)
+    pub fn resume<A>(&self, monitor: &Arc<Monitor>, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
     {
         if self.slot().is_some() {
-            self.wait(ctx);
+            self.wait(monitor, ctx);
         }
     }
 
@@ -73,14 +75,21 @@ where
         }
     }
 
-    fn wait<A>(&self, ctx: &mut Context<A>)
+    fn wait<A>(&self, monitor: &Arc<Monitor>, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
     {
         let forward = self.clone();
+        let waiting = monitor.waiting("room in the next mailbox");
         ctx.wait(wrap_future(async move {
-            loop {
-                tokio::time::sleep(RETRY_INTERVAL).await;
+            let _waiting = waiting;
+            for attempt in 1.. {
+                // A receiver on this thread needs its turn; one on another thread, or a restarting one, needs time.
+                if attempt <= TURNS {
+                    tokio::task::yield_now().await;
+                } else {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
                 let Some(message) = forward.slot().take() else {
                     break;
                 };
@@ -110,12 +119,17 @@ where
     }
 }
 
-/// How long a waiting message waits before the next attempt. A mailbox that was full holds more work than this takes.
+/// How often the other actors of the thread get their turn before time has to pass.
+const TURNS: u32 = 4;
+
+/// How long a waiting message then waits before the next attempt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervision::{Child, Root, supervise};
+    use crate::tree;
 
     struct Number(u32);
     impl Message for Number {
@@ -153,18 +167,28 @@ mod tests {
 
     struct Relay {
         next: Forward<Number>,
+        monitor: Arc<Monitor>,
     }
     impl Actor for Relay {
         type Context = Context<Self>;
         fn started(&mut self, ctx: &mut Context<Self>) {
-            self.next.resume(ctx);
+            self.next.resume(&self.monitor, ctx);
         }
     }
+    impl Supervised for Relay {}
     impl Handler<Number> for Relay {
         type Result = ();
         fn handle(&mut self, number: Number, ctx: &mut Context<Self>) {
-            self.next.send(number, ctx);
+            self.next.send(number, &self.monitor, ctx);
         }
+    }
+
+    fn relay(next: Forward<Number>) -> Child<Relay> {
+        let root = Root::new(slog::Logger::root(slog::Discard, slog::o!()), |_| {});
+        supervise(&root, &tree::PARSER, move |monitor| Relay {
+            next: next.clone(),
+            monitor: Arc::clone(monitor),
+        })
     }
 
     #[actix_rt::test]
@@ -174,12 +198,9 @@ mod tests {
             pause: Duration::from_millis(2),
         }
         .start();
-        let relay = Relay {
-            next: Forward::to(sink.clone()),
-        }
-        .start();
+        let relay = relay(Forward::to(sink.clone()));
         for number in 0..50 {
-            relay.send(Number(number)).await.unwrap();
+            relay.addr.send(Number(number)).await.unwrap();
         }
         while sink.send(Seen).await.unwrap().len() < 50 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -196,8 +217,10 @@ mod tests {
         .start();
         let next = Forward::to(sink.clone());
         *next.slot() = Some(Number(7));
-        let _second_life = Relay { next }.start();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _second_life = relay(next);
+        while sink.send(Seen).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         assert_eq!(sink.send(Seen).await.unwrap(), [7]);
     }
 }

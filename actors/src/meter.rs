@@ -1,8 +1,18 @@
-//! A monitored meter: who it is.
+//! A monitored meter: who it is, its key, and what is remembered of it from one life of its handler to the next.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wmbus::{Address, IdentificationNumber, Manufacturer};
+use jiff::Timestamp;
+use std::sync::Arc;
+use wmbus::im871a::Rssi;
+use wmbus::{Address, Decimal, IdentificationNumber, Key, Manufacturer};
+
+use crate::duplicates::Recent;
+use crate::parser::CheckedTelegram;
+use crate::publisher::MeterReading;
+use crate::sequence::Sequence;
 
 /// What tells one meter from all others in a set message and in the routing table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,5 +51,113 @@ pub struct MeterName {
 impl fmt::Display for MeterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.manufacturer_key, self.device_id)
+    }
+}
+
+/// One monitored meter. Outlives every life of its handler; changed by `Meters` (key) and by its handler (memory).
+pub struct Meter {
+    /// Its name in topics.
+    pub name: Arc<MeterName>,
+    /// The model that the set message names, such as `OmniPower1`.
+    pub device_key: String,
+    key: Mutex<Option<Key>>,
+    key_generation: AtomicU32,
+    introduction_due: AtomicBool,
+    memory: Mutex<Memory>,
+}
+
+/// What the next life of a meter's handler must know of the last one's work.
+#[derive(Clone, Default)]
+pub struct Memory {
+    /// The numbers of its telegrams, against duplicates and replays, with the readings that are held.
+    pub sequence: Sequence<MeterReading, Decimal>,
+    /// The telegrams heard lately, against duplicates of those without a number.
+    pub recent: Recent,
+    /// Readings handed on.
+    pub readings: u64,
+    /// Telegrams refused, for whatever reason.
+    pub refused: u64,
+    /// How the last telegram fared.
+    pub condition: Condition,
+    /// When the last telegram came.
+    pub last_heard: Option<Timestamp>,
+    /// How loud it was.
+    pub rssi: Option<Rssi>,
+}
+
+/// How a meter is doing, judged by its last telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// No telegram since it is monitored.
+    #[default]
+    Unheard,
+    /// The last telegram gave a reading.
+    Reading,
+    /// The last telegram was refused, for this reason.
+    Refused(&'static str),
+}
+
+impl Memory {
+    /// Notes how a telegram fared; says whether that is a change.
+    pub fn note(&mut self, telegram: &CheckedTelegram, condition: Condition) -> bool {
+        self.last_heard = Some(telegram.raw().received_at());
+        self.rssi = telegram.raw().rssi();
+        std::mem::replace(&mut self.condition, condition) != condition
+    }
+}
+
+impl Meter {
+    /// A meter of which nothing was heard yet.
+    pub fn new(name: MeterName, device_key: String, key: Option<Key>) -> Self {
+        Self {
+            name: Arc::new(name),
+            device_key,
+            key: Mutex::new(key),
+            key_generation: AtomicU32::new(0),
+            introduction_due: AtomicBool::new(false),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Its key, and the generation of that key.
+    pub fn key(&self) -> (Option<Key>, u32) {
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        (key.clone(), self.key_generation())
+    }
+
+    /// Rises with every change of the key, so that a handler sees a change without asking for the key.
+    pub fn key_generation(&self) -> u32 {
+        self.key_generation.load(Ordering::Acquire)
+    }
+
+    /// Gives the meter another key. The handler uses it from the next telegram on.
+    pub fn set_key(&self, key: Option<Key>) {
+        let mut current = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != key {
+            *current = key;
+            self.key_generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Asks for the meter's channels to be announced with its next reading, because only that tells what it is.
+    pub fn introduce_with_next_reading(&self) {
+        self.introduction_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the channels are to be announced now. Answers yes once.
+    pub fn take_introduction(&self) -> bool {
+        self.introduction_due.load(Ordering::Relaxed)
+            && self.introduction_due.swap(false, Ordering::Relaxed)
+    }
+
+    /// What is remembered of it.
+    pub fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Meter({})", self.name)
     }
 }

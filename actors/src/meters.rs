@@ -1,1 +1,207 @@
-//! Not written yet.
+//! Meters: the set of monitored meters. Receives `ApplySet`; starts, keeps, re-keys and stops one `MeterHandler` per meter, tells the
+//! Dispatcher the routes and the Publisher which channels to announce.
+//!
+//! Owns the meter table and the handlers; both outlive it, so that its own restart disturbs no meter. Ends only by a bug.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::prelude::*;
+use slog::{Logger, info};
+use tokio::sync::watch;
+
+use crate::dispatcher::Routes;
+use crate::faults;
+use crate::forward::Forward;
+use crate::meter::{Meter, MeterId};
+use crate::meter_handler::{self, MeterHandler};
+use crate::publisher::{Announce, Announcement, Publish};
+use crate::set_message::{SetMessage, SetReport};
+use crate::store::meter_table::{MeterMap, MeterTable};
+use crate::supervision::{Child, ChildSpec, Monitor, Root, supervise};
+use crate::tree;
+
+/// What every life of Meters is made from.
+#[derive(Clone)]
+pub struct Config {
+    /// The monitored meters.
+    pub table: Arc<MeterTable>,
+    /// Their handlers.
+    pub handlers: Handlers,
+    /// Where the Dispatcher reads the routes.
+    pub routes: Arc<watch::Sender<Routes>>,
+    /// The way to the Publisher for announcements.
+    pub announce: Forward<Announce>,
+    /// The way to the Publisher for the handlers' readings.
+    pub publish: Recipient<Publish>,
+    /// What all handlers have in common.
+    pub shared: Arc<meter_handler::Shared>,
+    /// The root of the supervision tree.
+    pub root: Arc<Root>,
+    /// Where to log.
+    pub log: Logger,
+}
+
+/// The running handlers. Shared by all lives of Meters.
+#[derive(Clone, Default)]
+pub struct Handlers(Arc<Mutex<HashMap<MeterId, RunningHandler>>>);
+
+impl Handlers {
+    /// Stops all of them at once, each after it has handled what waits for it.
+    pub async fn stop(&self) {
+        let running = std::mem::take(&mut *self.lock());
+        let stops: Vec<_> = running
+            .into_values()
+            .map(|handler| actix_rt::spawn(handler.child.stop()))
+            .collect();
+        for stop in stops {
+            // A stop that fails was logged by the supervisor; the others go on.
+            let _ = stop.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MeterId, RunningHandler>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A meter with its handler.
+struct RunningHandler {
+    meter: Arc<Meter>,
+    child: Child<MeterHandler>,
+}
+
+/// See the [module documentation](self).
+pub struct Meters {
+    config: Config,
+    monitor: Arc<Monitor>,
+}
+
+/// Makes the given set the set of monitored meters. Answers per entry.
+#[derive(Message)]
+#[rtype(result = "SetReport")]
+pub struct ApplySet(pub SetMessage);
+
+impl Meters {
+    /// A new life.
+    pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
+        Self {
+            config,
+            monitor: Arc::clone(monitor),
+        }
+    }
+
+    /// Starts what has no handler, stops what has no meter, and publishes the routes.
+    fn adjust_handlers(&self) {
+        let meters = self.config.table.snapshot();
+        let mut handlers = self.config.handlers.lock();
+        handlers.retain(|id, running| {
+            // Dropping a handler asks it to stop.
+            meters
+                .get(id)
+                .is_some_and(|meter| Arc::ptr_eq(meter, &running.meter))
+        });
+        for (id, meter) in &meters {
+            handlers.entry(*id).or_insert_with(|| RunningHandler {
+                meter: Arc::clone(meter),
+                child: self.start_handler(meter),
+            });
+        }
+        let routes = handlers
+            .iter()
+            .map(|(id, running)| (*id, running.child.addr.clone().recipient()))
+            .collect();
+        self.config.routes.send_replace(Arc::new(routes));
+    }
+
+    fn start_handler(&self, meter: &Arc<Meter>) -> Child<MeterHandler> {
+        let config = meter_handler::Config {
+            meter: Arc::clone(meter),
+            shared: Arc::clone(&self.config.shared),
+            next: Forward::new(self.config.publish.clone()),
+        };
+        let spec = ChildSpec {
+            role: &tree::METER_HANDLER,
+            instance: Some(meter.name.clone()),
+        };
+        supervise(&self.config.root, spec, move |monitor| {
+            MeterHandler::new(config.clone(), monitor)
+        })
+    }
+
+    /// The meters of the new set: those that stay keep all that is remembered of them.
+    fn merge(&self, set: SetMessage) -> (MeterMap, SetReport) {
+        let present = self.config.table.snapshot();
+        let (entries, report) = set.into_parts();
+        let meters = entries
+            .into_iter()
+            .map(|entry| {
+                let meter = match present.get(&entry.id) {
+                    Some(meter)
+                        if *meter.name == entry.name && meter.device_key == entry.device_key =>
+                    {
+                        meter.set_key(entry.key);
+                        Arc::clone(meter)
+                    }
+                    _ => Arc::new(Meter::new(entry.name, entry.device_key, entry.key)),
+                };
+                (entry.id, meter)
+            })
+            .collect();
+        (meters, report)
+    }
+
+    /// The announcements of the meters whose channels are known before they are heard; the others follow with their first reading.
+    fn announcements(&self, meters: &MeterMap) -> Vec<Announcement> {
+        meters
+            .iter()
+            .filter_map(|(id, meter)| {
+                match self
+                    .config
+                    .shared
+                    .profiles
+                    .find_by_key(id.manufacturer, &meter.device_key)
+                {
+                    Some(profile) => Some(Announcement {
+                        meter: Arc::clone(&meter.name),
+                        profile: Arc::clone(profile),
+                    }),
+                    None => {
+                        meter.introduce_with_next_reading();
+                        None
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+impl Actor for Meters {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.adjust_handlers();
+        self.config.announce.resume(&self.monitor, ctx);
+    }
+}
+
+impl Supervised for Meters {}
+
+impl Handler<ApplySet> for Meters {
+    type Result = MessageResult<ApplySet>;
+
+    fn handle(&mut self, ApplySet(set): ApplySet, ctx: &mut Self::Context) -> Self::Result {
+        faults::hit("meters", "");
+        let (meters, report) = self.merge(set);
+        let announcements = self.announcements(&meters);
+        info!(self.config.log, "set of meters applied"; "meters" => meters.len(), "refused" => report.refused());
+        self.config.table.replace(meters);
+        self.adjust_handlers();
+        if !announcements.is_empty() {
+            self.config
+                .announce
+                .send(Announce(announcements), &self.monitor, ctx);
+        }
+        MessageResult(report)
+    }
+}

@@ -72,6 +72,12 @@ impl RawTelegram {
     }
 }
 
+impl AsRef<[u8]> for RawTelegram {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 impl fmt::Debug for RawTelegram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -6,23 +6,40 @@
 
 pub mod address;
 pub mod afl;
+pub mod compact;
 pub mod crc;
 mod crypto;
+pub mod decimal;
+mod decoder;
 pub mod ell;
 pub mod error;
 pub mod im871a;
 pub mod key;
 pub mod link;
+pub mod profile;
+mod proprietary;
 pub mod reader;
+pub mod reading;
+pub mod record;
 pub mod signature;
 pub mod telegram;
 pub mod tpl;
+pub mod unit;
 pub mod wired;
 
 pub use address::{Address, AddressError, IdentificationNumber, Manufacturer, Medium};
 pub use crypto::MeterKey;
+pub use decimal::Decimal;
+pub use decoder::Decoder;
 pub use error::{Error, ErrorKind, Layer};
 pub use key::{DesKey, Key, KeyError};
+pub use profile::{Profile, Profiles};
 pub use reader::Reader;
+pub use reading::Reading;
+pub use record::{Date, Function, Moment, Quantity, Record, Value};
 pub use signature::Signature;
 pub use telegram::{AccessNumber, Authentication, Buffer, Content, Plain, Security, Telegram};
+pub use unit::Unit;
+
+#[cfg(test)]
+mod tests;

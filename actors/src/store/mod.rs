@@ -1,1 +1,4 @@
-//! Not written yet.
+//! What outlives an actor's life.
+
+pub mod meter_table;
+pub mod outbox;

@@ -187,6 +187,13 @@ impl<'a> Telegram<'a> {
         }
     }
 
+    /// Is it a piece of a message, to be [joined](Self::join) with the others?
+    #[inline]
+    #[must_use]
+    pub const fn is_fragment(&self) -> bool {
+        matches!(self.upper, Upper::Fragment { .. })
+    }
+
     /// Joins the fragments of a message: gives the telegram itself if it is whole.
     ///
     /// # Errors

@@ -435,6 +435,7 @@ mod mode_7 {
         let mut joined = Vec::new();
         for fragment in &fragments[..3] {
             let telegram = Telegram::parse(fragment).unwrap();
+            assert!(telegram.is_fragment());
             assert_eq!(
                 telegram
                     .decrypt(&key(), &mut Buffer::new())

@@ -1,0 +1,63 @@
+//! The meter table: the set of monitored meters. Outlives every life of `Meters`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::meter::{Meter, MeterId};
+
+/// The monitored meters by who they are.
+pub type MeterMap = BTreeMap<MeterId, Arc<Meter>>;
+
+/// Shared by `Meters`, which writes it, and by the status, which shows it.
+pub struct MeterTable {
+    meters: Mutex<MeterMap>,
+    known: watch::Sender<bool>,
+}
+
+impl MeterTable {
+    /// A table of a gateway that was never told which meters to monitor.
+    pub fn new() -> Self {
+        Self {
+            meters: Mutex::default(),
+            known: watch::Sender::new(false),
+        }
+    }
+
+    /// The meters as they are now.
+    pub fn snapshot(&self) -> MeterMap {
+        self.lock().clone()
+    }
+
+    /// How many meters there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether no meter is monitored.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Puts another set in the place of the present one.
+    pub fn replace(&self, meters: MeterMap) {
+        *self.lock() = meters;
+        self.known.send_replace(true);
+    }
+
+    /// Becomes true when the gateway was told which meters to monitor. Sources that lose nothing begin then.
+    pub fn known(&self) -> watch::Receiver<bool> {
+        self.known.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MeterMap> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MeterTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}

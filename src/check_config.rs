@@ -1,0 +1,59 @@
+//! `omnigate check-config`: every mistake in the settings.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::exit::Exit;
+use crate::settings::{Environment, Settings};
+
+/// Writes a line for each mistake, or says that there is none.
+///
+/// # Errors
+/// Those of `out`.
+pub fn check_config(
+    file: &Path,
+    environment: &Environment,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
+    match Settings::load(file, environment) {
+        Ok(_) => {
+            writeln!(out, "{}: no mistakes", file.display())?;
+            Ok(Exit::Clean)
+        }
+        Err(mistakes) => {
+            writeln!(out, "{mistakes}")?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> (Exit, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("omnigate.toml");
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        let exit = check_config(&file, &Environment::default(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        (exit, out.replace(&folder.path().display().to_string(), ""))
+    }
+
+    #[test]
+    fn says_that_there_is_no_mistake() {
+        assert_eq!(
+            check("[gateway]\nid = 'g'\n"),
+            (Exit::Clean, "/omnigate.toml: no mistakes\n".to_owned())
+        );
+    }
+
+    #[test]
+    fn names_every_mistake() {
+        let (exit, out) = check("[gateway]\nid = ''\n[log]\nsyslog = 1\n");
+        assert_eq!(exit, Exit::Failed);
+        assert_eq!(out.lines().count(), 2, "{out}");
+        assert!(out.starts_with("/omnigate.toml:2: gateway.id: "), "{out}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Settings: what the operator decides, read from one TOML file.
+//!
+//! One struct per section ([`sections`]), every key with its unit, range and default; an unknown key is a mistake. All mistakes are
+//! found at once ([`document`]). Passwords and tokens may come from elsewhere ([`secrets`]).
+
+pub mod document;
+pub mod secrets;
+pub mod sections;
+pub mod values;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use self::document::{Document, Mistake};
+pub use self::secrets::Environment;
+pub use self::sections::{Driver, Gateway, Log, Mqtt};
+
+/// Where the settings are, unless the command line or `OMNIGATE_CONFIG` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/omnigate/omnigate.toml";
+
+/// All settings, checked, with the secrets in place.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[gateway]`
+    pub gateway: Gateway,
+    /// `[driver]`
+    pub driver: Driver,
+    /// `[mqtt]`
+    pub mqtt: Mqtt,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Settings {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`Mistakes`]: all of them.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
+        let mistakes = |mistakes| Mistakes {
+            file: file.to_owned(),
+            mistakes,
+        };
+        let text = std::fs::read_to_string(file)
+            .map(Zeroizing::new)
+            .map_err(|error| {
+                mistakes(vec![Mistake {
+                    line: None,
+                    key: String::new(),
+                    what: format!("cannot be read: {error}"),
+                }])
+            })?;
+        Self::parse(&text, environment).map_err(mistakes)
+    }
+
+    /// Reads and checks the text of such a file.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of their lines.
+    pub fn parse(text: &str, environment: &Environment) -> Result<Self, Vec<Mistake>> {
+        let mut document = Document::new(text);
+        let (gateway, _) = document.section::<Gateway>("gateway");
+        let (driver, driver_keys) = document.section::<Driver>("driver");
+        let (mqtt, mqtt_keys) = document.section::<Mqtt>("mqtt");
+        let (log, _) = document.section::<Log>("log");
+        let mut mistakes = document.mistakes();
+        if let Some(driver) = &driver {
+            driver.contradictions(&driver_keys, &mut mistakes);
+        }
+        let mqtt = mqtt.map(|mut mqtt| {
+            mqtt.contradictions(&mqtt_keys, &mut mistakes);
+            mqtt.find_secrets(&mqtt_keys, environment, &mut mistakes);
+            mqtt
+        });
+        match (gateway, driver, mqtt, log) {
+            (Some(gateway), Some(driver), Some(mqtt), Some(log)) if mistakes.is_empty() => {
+                Ok(Self {
+                    gateway,
+                    driver,
+                    mqtt,
+                    log,
+                })
+            }
+            _ => {
+                mistakes.sort();
+                Err(mistakes)
+            }
+        }
+    }
+}
+
+/// Why a file of settings cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it, in the order of the lines; at least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A line for each, as compilers write them: `FILE:LINE: KEY: WHAT`.
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, mistake) in self.mistakes.iter().enumerate() {
+            let separator = if mistake.line.is_some() { ":" } else { ": " };
+            let new_line = if number == 0 { "" } else { "\n" };
+            write!(f, "{new_line}{}{separator}{mistake}", self.file.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+#[cfg(test)]
+mod tests;

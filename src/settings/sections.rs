@@ -1,0 +1,221 @@
+//! The sections of the settings file. `deploy/omnigate.toml` documents the same keys for the operator; a test compares the two.
+
+use std::path::{Path, PathBuf};
+
+use omnigate_actors::driver::Source;
+use omnigate_actors::driver::dongle::{Timing, Wanted};
+use omnigate_actors::driver::port::PortPath;
+use omnigate_actors::secrets::Secret;
+use serde::Deserialize;
+use wmbus::im871a::LinkMode;
+
+use super::document::{Keys, Mistake};
+use super::secrets::{self, Environment};
+use super::values::{BrokerUrl, GatewayId, from_text};
+
+/// `[gateway]`: who this gateway is and where it keeps its things.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Its id in topics: 1 to 64 letters, digits, `-`, `_` and `.`. Must be given; no two gateways at one broker may share it.
+    #[serde(deserialize_with = "from_text")]
+    pub id: GatewayId,
+    /// The folder for what must survive a restart. Default: `/var/lib/omnigate`.
+    #[serde(default = "state_dir")]
+    pub state_dir: PathBuf,
+}
+
+/// `[driver]`: where telegrams come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Driver {
+    /// The kind of source. Default: `im871a`.
+    #[serde(default)]
+    pub source: SourceKind,
+    /// Where the source is. For the dongle `auto`, the first one at `/dev/serial/by-id/*iM871A*`, or a path; for a file its path; for
+    /// standard input nothing. Default: `auto`.
+    #[serde(default = "auto")]
+    pub path: PathBuf,
+    /// The telegrams that the dongle hears: a link mode, `s1`, `s1m`, `s2`, `t1`, `t2`, `r2`, `c1a`, `c1b`, `c2a` or `c2b`; or `c1t1`:
+    /// C1 and T1 together, with firmware 0x14 and later. Default: `c1a`.
+    #[serde(default = "c1a", deserialize_with = "from_text")]
+    pub link_mode: Wanted,
+}
+
+/// The kinds of sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// The radio dongle.
+    #[default]
+    Im871a,
+    /// A file with a telegram on each line.
+    File,
+    /// The same from standard input.
+    Stdin,
+}
+
+impl Driver {
+    /// The same in the words of the Driver.
+    pub fn source(&self) -> Source {
+        match self.source {
+            SourceKind::Im871a => Source::Im871a {
+                path: if self.path == Path::new(AUTO) {
+                    PortPath::from_setting(AUTO)
+                } else {
+                    PortPath::Fixed(self.path.clone())
+                },
+                wanted: self.link_mode,
+                timing: Timing::default(),
+            },
+            SourceKind::File => Source::File(self.path.clone()),
+            SourceKind::Stdin => Source::Stdin,
+        }
+    }
+
+    pub(super) fn contradictions(&self, keys: &Keys, mistakes: &mut Vec<Mistake>) {
+        match self.source {
+            SourceKind::Im871a => return,
+            SourceKind::File if self.path == Path::new(AUTO) && !keys.refused("path") => {
+                mistakes.push(keys.mistake("path", "source = \"file\" needs the path of the file"));
+            }
+            SourceKind::File => {}
+            SourceKind::Stdin if keys.has("path") => {
+                mistakes.push(keys.mistake("path", "source = \"stdin\" has no path"));
+            }
+            SourceKind::Stdin => {}
+        }
+        if keys.has("link_mode") {
+            mistakes.push(keys.mistake("link_mode", "only source = \"im871a\" has a link mode"));
+        }
+    }
+}
+
+/// `[mqtt]`: the broker, and who may command the gateway through it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// Where the broker is: `mqtt://HOST[:PORT]`, port 1883 unless given, or `mqtts://HOST[:PORT]` for TLS, port 8883 unless given.
+    /// Default: `mqtt://localhost:1883`.
+    #[serde(default = "local_broker", deserialize_with = "from_text")]
+    pub url: BrokerUrl,
+    /// The user name. Default: none.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// The password. Default: none. After loading the settings it is the one in force, wherever it came from.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// A file that holds the password and nothing else. Default: none.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// The certificates, PEM, of those who may vouch for the broker's. Default: those that the system trusts.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// With it, only a STOP message with this payload stops the gateway. Default: none, any STOP message does. After loading the settings
+    /// it is the one in force, wherever it came from.
+    #[serde(default)]
+    pub stop_token: Option<Secret>,
+    /// A file that holds the stop token and nothing else. Default: none.
+    #[serde(default)]
+    pub stop_token_file: Option<PathBuf>,
+}
+
+impl Mqtt {
+    pub(super) fn contradictions(&self, keys: &Keys, mistakes: &mut Vec<Mistake>) {
+        for secret in ["password", "stop_token"] {
+            let file = format!("{secret}_file");
+            if keys.has(secret) && keys.has(&file) {
+                mistakes.push(keys.mistake(
+                    &file,
+                    format!("{secret} is given too: only one of the two can be"),
+                ));
+            }
+        }
+        if let Some(ca_file) = &self.ca_file {
+            if !self.url.tls() && !keys.refused("url") {
+                mistakes.push(keys.mistake(
+                    "ca_file",
+                    format!("{} is not encrypted: it needs mqtts://", self.url),
+                ));
+            }
+            if let Err(error) = std::fs::File::open(ca_file) {
+                mistakes.push(keys.mistake("ca_file", format!("cannot be read: {error}")));
+            }
+        }
+        if self.username.as_deref() == Some("") {
+            mistakes.push(keys.mistake("username", "is empty"));
+        }
+    }
+
+    /// Puts the secrets from the environment, credentials and files in place.
+    pub(super) fn find_secrets(
+        &mut self,
+        keys: &Keys,
+        environment: &Environment,
+        mistakes: &mut Vec<Mistake>,
+    ) {
+        for (name, secret, file) in [
+            ("password", &mut self.password, &self.password_file),
+            ("stop_token", &mut self.stop_token, &self.stop_token_file),
+        ] {
+            match secrets::find("mqtt", name, file.as_deref(), environment) {
+                Ok(None) => {}
+                Ok(found) => *secret = found,
+                Err(what) => mistakes.push(keys.mistake(&format!("{name}_file"), what)),
+            }
+        }
+        if self.password.is_some() && !keys.has("username") {
+            mistakes.push(keys.mistake("username", "is missing: MQTT has no password without one"));
+        }
+    }
+}
+
+/// `[log]`: what is logged, and where to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The least important messages that are logged: `error`, `warning`, `info` or `debug`. Default: `info`.
+    #[serde(default)]
+    pub level: Level,
+    /// Whether all of them go to the system's log; errors always do. Default: `true`.
+    #[serde(default = "yes")]
+    pub syslog: bool,
+}
+
+/// How important a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something does not work and needs somebody.
+    Error,
+    /// Something was lost, refused or restarted; the gateway goes on.
+    Warning,
+    /// What the gateway does, in large steps.
+    #[default]
+    Info,
+    /// What the gateway does, in small steps.
+    Debug,
+}
+
+/// The dongle is to be found.
+const AUTO: &str = "auto";
+
+fn state_dir() -> PathBuf {
+    PathBuf::from("/var/lib/omnigate")
+}
+
+fn auto() -> PathBuf {
+    PathBuf::from(AUTO)
+}
+
+const fn c1a() -> Wanted {
+    Wanted::Mode(LinkMode::C1a)
+}
+
+fn local_broker() -> BrokerUrl {
+    BrokerUrl::local()
+}
+
+const fn yes() -> bool {
+    true
+}

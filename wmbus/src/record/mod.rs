@@ -1,0 +1,260 @@
+//! Records: the data of the application layer (EN 13757-3, clause 6).
+//!
+//! A payload is a row of records, each with a header that tells how the value is stored (data information block) and
+//! what it means (value information block). [`Records`] reads them one by one; [`Record`] is one of them, understood:
+//! its value is an exact number in a plain unit, a date, a text, or absent.
+
+mod data;
+mod date;
+mod header;
+mod plain_text;
+mod qualifier;
+mod quantity;
+mod series;
+mod value;
+mod vif;
+
+pub use date::{Date, DateTime, Moment, Time};
+pub use qualifier::{Qualifier, Qualifiers};
+pub use quantity::Quantity;
+pub use value::Value;
+
+pub(crate) use header::Header;
+pub(crate) use series::unfold;
+
+use core::fmt;
+
+use crate::error::{Error, ErrorKind};
+use crate::reader::Reader;
+use crate::unit::Unit;
+
+/// One value of a meter, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What is measured or told.
+    pub quantity: Quantity,
+    /// The value, in `unit`.
+    pub value: Value,
+    /// The unit; [`Unit::None`] for plain numbers and all that is no number.
+    pub unit: Unit,
+    /// The unit's name as the meter sends it, if it is none of ours.
+    pub unit_text: Option<Box<str>>,
+    /// 0 for the current value, above for stored ones.
+    pub storage: u64,
+    /// 0 for the total, above for tariffs.
+    pub tariff: u32,
+    /// 0 for the meter itself, above for its parts.
+    pub subunit: u16,
+    /// Current value, maximum, minimum, or value in an error state.
+    pub function: Function,
+    /// What else narrows the quantity down.
+    pub qualifiers: Qualifiers,
+    /// When the value was true, for the values of a profile; the others are dated by another record, if at all.
+    pub time: Option<Moment>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            quantity: Quantity::Dimensionless,
+            value: Value::Absent,
+            unit: Unit::None,
+            unit_text: None,
+            storage: 0,
+            tariff: 0,
+            subunit: 0,
+            function: Function::Instantaneous,
+            qualifiers: Qualifiers::default(),
+            time: None,
+        }
+    }
+}
+
+impl Record {
+    /// The manufacturer's bytes, as they are.
+    pub(crate) fn manufacturer_data(bytes: &[u8]) -> Self {
+        Self {
+            quantity: Quantity::ManufacturerData,
+            value: Value::Bytes(bytes.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a value is of its quantity (EN 13757-3, table 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// The current or stored value.
+    Instantaneous,
+    /// The largest value.
+    Maximum,
+    /// The smallest value.
+    Minimum,
+    /// The value during an error state.
+    Error,
+}
+
+impl Function {
+    #[inline]
+    const fn from_dif(dif: u8) -> Self {
+        match dif >> 4 & 0x03 {
+            0 => Self::Instantaneous,
+            1 => Self::Maximum,
+            2 => Self::Minimum,
+            _ => Self::Error,
+        }
+    }
+
+    /// Its name: `instantaneous`, `maximum`, `minimum`, `error`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instantaneous => "instantaneous",
+            Self::Maximum => "maximum",
+            Self::Minimum => "minimum",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Reads a payload's records in order; ends after the last one, or after the first error.
+///
+/// Idle fillers are skipped. The bytes behind DIF 0F or 1F, the manufacturer's own, are one record; 1F says besides
+/// that [more records](Self::more_follow) come in the next telegram.
+///
+/// ```
+/// use wmbus::{Reader, record::{Quantity, Records}};
+/// // 32-bit integer, energy in 10 Wh: 206.
+/// let mut records = Records::new(Reader::new(&[0x04, 0x04, 0xCE, 0x00, 0x00, 0x00]));
+/// let record = records.next().unwrap()?;
+/// assert_eq!((record.quantity, record.value.to_string()), (Quantity::Energy, "2060".to_owned()));
+/// assert!(records.next().is_none());
+/// # Ok::<(), wmbus::Error>(())
+/// ```
+///
+/// Compact profiles come as they are sent, as bytes; a [`Decoder`](crate::Decoder) unfolds them.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    reader: Reader<'a>,
+    more_follow: bool,
+    unsigned: bool,
+}
+
+impl<'a> Records<'a> {
+    /// Reads what is left in `reader`.
+    #[must_use]
+    pub const fn new(reader: Reader<'a>) -> Self {
+        Self {
+            reader,
+            more_follow: false,
+            unsigned: false,
+        }
+    }
+
+    /// Takes integers for unsigned where the standard's default is signed.
+    #[must_use]
+    pub(crate) const fn unsigned(mut self, unsigned: bool) -> Self {
+        self.unsigned = unsigned;
+        self
+    }
+
+    /// Does the meter say that more records come in its next telegram? Known after the last record.
+    #[must_use]
+    pub const fn more_follow(&self) -> bool {
+        self.more_follow
+    }
+
+    /// All records, with compact profiles unfolded; `see` is shown every header's bytes.
+    pub(crate) fn read_all(&mut self, mut see: impl FnMut(&[u8])) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::with_capacity(self.reader.left().len() / 6 + 1);
+        let mut series = Vec::new();
+        while let Some(part) = self.read()? {
+            see(part.header_bytes);
+            if let Some(header) = part.header
+                && header.is_series()
+            {
+                series.push((records.len(), header));
+            }
+            records.push(part.record);
+        }
+        if !series.is_empty() {
+            records = unfold(records, &series);
+        }
+        Ok(records)
+    }
+
+    /// The next record with its header; `None` at the end.
+    #[inline]
+    fn read(&mut self) -> Result<Option<Part<'a>>, Error> {
+        let dif = loop {
+            match self.reader.peek() {
+                None => return Ok(None),
+                Some(IDLE_FILLER) => _ = self.reader.byte()?,
+                Some(dif) => break dif,
+            }
+        };
+        let start = self.reader.clone();
+        self.reader.byte()?;
+        if dif & !0x10 == MANUFACTURER_DATA {
+            self.more_follow = dif != MANUFACTURER_DATA;
+            let bytes = self.reader.rest();
+            return Ok((!bytes.is_empty()).then(|| Part {
+                record: Record::manufacturer_data(bytes),
+                header: None,
+                header_bytes: start.left().get(..1).unwrap_or_default(),
+            }));
+        }
+        if dif & 0x0F == 0x0F {
+            return Err(start.error(ErrorKind::Reserved(dif)));
+        }
+        let mut header = Header::read(dif, &mut self.reader)?;
+        if self.unsigned {
+            header.take_for_unsigned();
+        }
+        let length = self.reader.offset() - start.offset();
+        let value = header.read_value(&mut self.reader)?;
+        Ok(Some(Part {
+            record: Record {
+                value,
+                ..header.template.clone()
+            },
+            header: Some(header),
+            header_bytes: start.left().get(..length).unwrap_or_default(),
+        }))
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, Error>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.read();
+        if next.is_err() {
+            self.reader.rest();
+        }
+        next.map(|part| part.map(|part| part.record)).transpose()
+    }
+}
+
+/// A record as it stands in a payload.
+struct Part<'a> {
+    record: Record,
+    /// None for the manufacturer's bytes.
+    header: Option<Header>,
+    header_bytes: &'a [u8],
+}
+
+/// DIF of bytes to skip.
+const IDLE_FILLER: u8 = 0x2F;
+/// DIF of the manufacturer's bytes, up to the end; with bit 0x10, more records follow in the next telegram.
+const MANUFACTURER_DATA: u8 = 0x0F;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! The plain-text VIF (7C and FC): the unit as text (EN 13757-3, Annex C.2).
+
+use super::quantity::Quantity;
+use crate::error::Error;
+use crate::reader::Reader;
+use crate::unit::Unit;
+
+/// Do these bytes begin with a length and that many printable characters?
+pub(crate) fn begins(bytes: &[u8]) -> bool {
+    match bytes.split_first() {
+        Some((&length @ 1..=32, rest)) => rest.get(..length.into()).is_some_and(|text| {
+            text.iter()
+                .all(|byte| (0x20..0x7F).contains(byte) || *byte >= 0xA0)
+        }),
+        _ => false,
+    }
+}
+
+/// Reads the length and the text, which is sent last character first.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Box<str>, Error> {
+    let length = reader.byte()?;
+    let bytes = reader.take(length.into())?;
+    Ok(latin1(bytes))
+}
+
+/// ISO 8859-1, last character first, without the zeros that fill it up.
+pub(crate) fn latin1(bytes: &[u8]) -> Box<str> {
+    let text: String = bytes.iter().rev().copied().map(char::from).collect();
+    text.trim_matches('\0').into()
+}
+
+/// What a value with this unit measures, and the unit, if it is one of ours.
+pub(crate) fn meaning(text: &str) -> (Quantity, Option<Unit>) {
+    let trimmed = text.trim();
+    match trimmed {
+        "%RH" | "%rH" | "%rh" | "RH%" => (Quantity::RelativeHumidity, Some(Unit::Percent)),
+        "m3" => (Quantity::PlainText, Some(Unit::CubicMetre)),
+        "m3/h" => (Quantity::PlainText, Some(Unit::CubicMetrePerHour)),
+        "C" => (Quantity::PlainText, Some(Unit::DegreeCelsius)),
+        _ => (Quantity::PlainText, trimmed.parse().ok()),
+    }
+}
