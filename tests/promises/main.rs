@@ -1,0 +1,22 @@
+//! The promises to the user, one module each: the real program, a real broker, a pseudo-terminal as the dongle.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may be blunt"
+)]
+
+mod support;
+
+mod a_set_message_is_answered_entry_by_entry;
+mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
+mod broker_away_and_back;
+mod failing_actors_are_restarted;
+mod file_source_loses_nothing;
+mod keys_never_leave_the_gateway;
+mod readings_reach_the_broker;
+mod sigterm_drains_and_exits_zero;
+mod stop_ends_the_gateway;
+mod the_serial_line_may_do_anything;

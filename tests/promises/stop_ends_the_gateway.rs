@@ -1,0 +1,65 @@
+//! `STOP` ends the gateway cleanly; a retained one, one sent while it was away, and one without the token do not.
+
+use crate::support::broker::Broker;
+use crate::support::gateway::{GATEWAY, Options};
+use crate::support::subscriber::Subscriber;
+
+#[test]
+fn stop_on_either_topic_ends_it_with_exit_code_0_and_offline() {
+    for topic in ["STOP".to_owned(), format!("v2/{GATEWAY}/STOP")] {
+        let broker = Broker::start();
+        let subscriber = Subscriber::connect(&broker);
+        let mut gateway = Options::stdin(&broker).start();
+        subscriber.wait_for_state(GATEWAY, "online");
+        gateway.wait_for_output("commands are heard");
+
+        subscriber.publish(&topic, "anything");
+        assert_eq!(gateway.wait().code(), Some(0), "{topic}");
+        subscriber.wait_for_state(GATEWAY, "offline");
+    }
+}
+
+#[test]
+fn a_retained_stop_is_ignored_and_logged() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    subscriber.publish_retained("STOP", "stop");
+    let mut gateway = Options::stdin(&broker).start();
+    gateway.wait_for_output("retained STOP ignored");
+    subscriber.wait_for_state(GATEWAY, "online");
+    assert!(gateway.is_running());
+}
+
+#[test]
+fn a_stop_sent_while_the_gateway_was_away_is_not_obeyed_later() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = Options::stdin(&broker).start();
+    gateway.wait_for_output("commands are heard");
+    subscriber.wait_for_state(GATEWAY, "online");
+    drop(gateway);
+    subscriber.wait_for_state(GATEWAY, "offline");
+    subscriber.publish("STOP", "while it was away");
+
+    gateway = Options::stdin(&broker).start();
+    gateway.wait_for_output("commands are heard");
+    subscriber.wait_for_state(GATEWAY, "online");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(gateway.is_running());
+}
+
+#[test]
+fn with_a_token_only_the_token_stops_it() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = Options::stdin(&broker)
+        .mqtt("stop_token = \"open sesame\"")
+        .start();
+    gateway.wait_for_output("commands are heard");
+    subscriber.publish("STOP", "please");
+    gateway.wait_for_output("STOP refused");
+    assert!(gateway.is_running());
+    subscriber.publish("STOP", "open sesame");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(!gateway.output().contains("open sesame"));
+}

@@ -1,0 +1,37 @@
+//! What every promise is tested with: the real program, a real broker, and a subscriber that sees all.
+
+pub mod air;
+pub mod broker;
+pub mod gateway;
+pub mod subscriber;
+pub mod telegrams;
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// Long enough for the slowest machine; a test that waits this long has failed.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A port on the loopback address that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Waits until the closure gives a value, or fails with `what` after [`DEADLINE`].
+pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {DEADLINE:?} in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
