@@ -124,10 +124,15 @@ impl Header {
     }
 }
 
-/// May this be the CI of a layer that encrypts?
+/// Does a layer of this kind begin here, and encrypt what follows?
 #[inline]
-pub(crate) const fn may_encrypt(ci: u8) -> bool {
-    matches!(ci, II | IV)
+pub(crate) fn encrypts(bytes: &[u8]) -> bool {
+    let session = match bytes {
+        [II, _, _, session @ ..] => session,
+        [IV, _, _, _, _, _, _, _, _, _, _, session @ ..] => session,
+        _ => return false,
+    };
+    SessionNumber::read(&mut Reader::new(session)).is_ok_and(SessionNumber::is_encrypted)
 }
 
 /// Is the CRC before a decrypted payload right?

@@ -14,6 +14,8 @@ mod decoder;
 pub mod ell;
 pub mod error;
 pub mod im871a;
+#[doc(hidden)]
+pub mod invariants;
 pub mod key;
 pub mod link;
 pub mod profile;

@@ -14,6 +14,7 @@ use crate::crc;
 use crate::ell;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::reader::Reader;
+use crate::telegram;
 use crate::wired;
 
 /// A frame format with CRCs.
@@ -116,9 +117,9 @@ pub fn strip(format: Format, bytes: &[u8]) -> Result<Vec<u8>, Error> {
 /// L + 3 a bare telegram and two bytes of the receiver's, L + 1 and the CRCs of all blocks frame format A. A wired long
 /// frame (68 … 68 … 16) stays as it is.
 ///
-/// Bare telegrams and format B have the same length. The CRCs of format B tell them apart; since those of a bare
-/// telegram are right by chance once in 65,536 times, one that the extended link layer encrypts stays as it is:
-/// [`Telegram::decrypt`](crate::Telegram::decrypt) sees by the CRC inside what it is.
+/// Bare telegrams and format B have the same length, and the CRCs of format B tell them apart. Those of a bare telegram
+/// are right by chance once in 65,536 times, so where a check under the encryption can tell better, the telegram stays as
+/// it is until [`Telegram::decrypt`](crate::Telegram::decrypt).
 ///
 /// # Errors
 /// [`ErrorKind::Length`] for any other length, with the least that would do; [`ErrorKind::Crc`] if format A has the
@@ -134,13 +135,14 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let bare_len = usize::from(length) + 1;
     let found = bytes.len();
     if found == bare_len {
-        if bytes
-            .get(Frame::HEADER_LEN)
-            .is_some_and(|&ci| ell::may_encrypt(ci))
-        {
-            return Ok(Cow::Borrowed(bytes));
-        }
-        return Ok(strip(Format::B, bytes).map_or(Cow::Borrowed(bytes), Cow::Owned));
+        let stripped = match bytes.get(Frame::HEADER_LEN..) {
+            Some(above) if ell::encrypts(above) => return Ok(Cow::Borrowed(bytes)),
+            _ => strip(Format::B, bytes),
+        };
+        return Ok(match stripped {
+            Ok(stripped) if telegram::is_format_b(&stripped) == Some(true) => Cow::Owned(stripped),
+            _ => Cow::Borrowed(bytes),
+        });
     }
     if found == bare_len + RECEIVER_BYTES {
         return Ok(Cow::Borrowed(bytes.get(..bare_len).unwrap_or(bytes)));
@@ -321,7 +323,7 @@ mod tests {
             control: Control::SEND_NO_REPLY,
             address: Address::from_link(link),
         };
-        let payload: Vec<u8> = (0..payload).map(|i| (i * 7) as u8).collect();
+        let payload: Vec<u8> = (0..payload).map(|i| (0x78 + i * 7) as u8).collect();
         repr.emit(&payload).unwrap()
     }
 }

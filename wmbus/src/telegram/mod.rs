@@ -44,6 +44,8 @@ pub use plain::{AccessNumber, Authentication, Content, Plain, Security};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Telegram<'a> {
+    /// All of it; empty if it was joined from fragments.
+    bytes: &'a [u8],
     control: link::Control,
     sender: Address,
     ell: Option<ell::Header>,
@@ -70,8 +72,6 @@ struct Sealed<'a> {
     session: ell::SessionNumber,
     bytes: &'a [u8],
     offset: usize,
-    /// The whole telegram, which may turn out to be frame format B.
-    telegram: &'a [u8],
 }
 
 /// An application's message with the headers of the layers that protect it.
@@ -112,13 +112,13 @@ impl<'a> Telegram<'a> {
                     session,
                     bytes: reader.rest(),
                     offset,
-                    telegram: bytes,
                 })
             }
             Some(_) => Upper::read(ell::read_checked(reader)?, true)?,
             None => Upper::read(reader, false)?,
         };
         Ok(Self {
+            bytes,
             control: frame.control(),
             sender: frame.address(),
             ell,
@@ -134,6 +134,7 @@ impl<'a> Telegram<'a> {
         let nobody = Address::from_link([0; Address::LEN]);
         let sender = upper.address().unwrap_or(nobody);
         Ok(Self {
+            bytes,
             control: frame.control(),
             sender,
             ell: None,
@@ -215,11 +216,25 @@ impl<'a> Telegram<'a> {
         let reader = Reader::in_layer(Layer::Tpl, 0, joined);
         let upper = Upper::Open(Message::read(reader, Some(header), false)?);
         Ok(Telegram {
+            bytes: &[],
             upper,
             control: self.control,
             sender: self.sender,
             ell: self.ell,
         })
+    }
+}
+
+/// Is a telegram whose CRCs of frame format B are right one of that format, or a bare one whose last bytes are right by
+/// chance? `None` if only decryption can tell. `stripped` is the telegram without them.
+pub(crate) fn is_format_b(stripped: &[u8]) -> Option<bool> {
+    let Ok(telegram) = Telegram::parse(stripped) else {
+        return Some(false);
+    };
+    match &telegram.upper {
+        Upper::Sealed(_) => None,
+        Upper::Fragment { .. } => Some(true),
+        Upper::Open(message) => message.is_whole(),
     }
 }
 

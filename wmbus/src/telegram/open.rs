@@ -10,9 +10,18 @@ use crate::reader::Reader;
 use crate::tpl::{self, Application, Configuration, Extension};
 
 /// Room for a decrypted telegram. It can be used again for the next; it needs no allocation but for messages that were
-/// joined from fragments, or that two layers encrypted.
+/// joined from fragments, that two layers encrypted, or that turn out to be frame format B.
 #[derive(Clone, Debug)]
 pub struct Buffer {
+    fixed: [u8; 256],
+    spill: Vec<u8>,
+    retry: Option<Box<Retry>>,
+}
+
+/// A telegram of frame format B without its CRCs, and room for it when it is decrypted.
+#[derive(Clone, Debug)]
+struct Retry {
+    bare: Vec<u8>,
     fixed: [u8; 256],
     spill: Vec<u8>,
 }
@@ -25,6 +34,7 @@ impl Buffer {
         Self {
             fixed: [0; 256],
             spill: Vec::new(),
+            retry: None,
         }
     }
 }
@@ -35,7 +45,7 @@ impl Default for Buffer {
     }
 }
 
-impl Telegram<'_> {
+impl<'a> Telegram<'a> {
     /// Decrypts with the meter's key, and verifies all that can be verified with it.
     ///
     /// A telegram that is not encrypted is a forgery if a key is known, unless a MAC made with the key is right. For
@@ -82,147 +92,141 @@ impl Telegram<'_> {
     }
 
     #[inline]
-    fn open<'b>(
-        &'b self,
+    fn open<'b>(&self, key: Option<&MeterKey>, buffer: &'b mut Buffer) -> Result<Plain<'b>, Error>
+    where
+        'a: 'b,
+    {
+        let Buffer {
+            fixed,
+            spill,
+            retry,
+        } = buffer;
+        let error = match self.open_as_it_is(key, fixed, spill) {
+            Ok(plain) => return Ok(plain),
+            Err(error) => error,
+        };
+        self.open_as_format_b(key, retry).unwrap_or(Err(error))
+    }
+
+    #[inline]
+    fn open_as_it_is<'b>(
+        &self,
         key: Option<&MeterKey>,
-        buffer: &'b mut Buffer,
-    ) -> Result<Plain<'b>, Error> {
-        match &self.upper {
-            Upper::Open(message) => message.open(self, key, None, Room::Both(buffer)),
-            Upper::Fragment { .. } => Err(Error {
-                layer: Layer::Afl,
-                offset: 0,
-                kind: ErrorKind::Incomplete,
-            }),
-            Upper::Sealed(sealed) => {
-                let Buffer { fixed, spill } = buffer;
-                let payload = sealed.unseal(self, key, fixed)?;
-                let reader = Reader::in_layer(Layer::Tpl, sealed.offset + ell::CRC_LEN, payload);
-                match Upper::read(reader.clone(), true)? {
-                    Upper::Open(message) => {
-                        message.open(self, key, Some(Security::ExtendedLink), Room::Spill(spill))
-                    }
-                    // Layers that would have to be decrypted before they can be joined: no meter does that.
-                    Upper::Fragment { header, .. } => {
-                        Err(reader.error(ErrorKind::Fragment(header.fragment.number)))
-                    }
-                    Upper::Sealed(_) => {
-                        Err(reader.error(ErrorKind::UnknownCi(reader.peek().unwrap_or_default())))
-                    }
-                }
+        fixed: &'b mut [u8; 256],
+        spill: &'b mut Vec<u8>,
+    ) -> Result<Plain<'b>, Error>
+    where
+        'a: 'b,
+    {
+        let sealed = match &self.upper {
+            Upper::Open(message) => return message.open(self, key, None, Some(fixed), spill),
+            Upper::Fragment { .. } => return Err(afl_error(0, ErrorKind::Incomplete)),
+            Upper::Sealed(sealed) => sealed,
+        };
+        let payload = sealed.unseal(self.sender, key, fixed)?;
+        let reader = Reader::in_layer(Layer::Tpl, sealed.offset + ell::CRC_LEN, payload);
+        let offset = reader.offset();
+        match Upper::read(reader, true)? {
+            Upper::Open(message) => {
+                message.open(self, key, Some(Security::ExtendedLink), None, spill)
             }
+            // Fragments that would have to be decrypted before they can be joined: no meter does that.
+            Upper::Fragment { header, .. } => Err(afl_error(
+                offset,
+                ErrorKind::Fragment(header.fragment.number),
+            )),
+            Upper::Sealed(_) => Err(afl_error(offset, ErrorKind::NoData)),
         }
+    }
+
+    /// A telegram that cannot be opened may be one of frame format B: [`link::normalise`] leaves it to decryption
+    /// to tell. `None` if it is not.
+    #[cold]
+    fn open_as_format_b<'b>(
+        &self,
+        key: Option<&MeterKey>,
+        retry: &'b mut Option<Box<Retry>>,
+    ) -> Option<Result<Plain<'b>, Error>> {
+        let bare = link::strip(link::Format::B, self.bytes).ok()?;
+        let room = Retry {
+            bare,
+            fixed: [0; 256],
+            spill: Vec::new(),
+        };
+        let Retry { bare, fixed, spill } = &mut **retry.insert(Box::new(room));
+        let telegram = Telegram::parse(bare);
+        Some(telegram.and_then(|telegram| telegram.open_as_it_is(key, fixed, spill)))
     }
 }
 
 impl<'a> Sealed<'a> {
-    /// The payload under the extended link layer's encryption, without its CRC.
+    /// The payload under the extended link layer's encryption, without its CRC. A payload that was published after
+    /// decryption is right as it is.
     #[inline]
     fn unseal<'b>(
         &self,
-        telegram: &Telegram<'_>,
+        sender: Address,
         key: Option<&MeterKey>,
         room: &'b mut [u8; 256],
     ) -> Result<&'b [u8], Error>
     where
         'a: 'b,
     {
-        let Some(key) = key else {
-            return self.published(room);
-        };
-        let cipher = key.aes128().map_err(|kind| self.error(kind))?;
-        let counter = self.header.initial_counter(telegram.sender, self.session);
-        let mut length = self.bytes.len();
-        if !decrypts(cipher, counter, self.bytes, room) {
-            length = self
-                .as_format_b(|bytes| decrypts(cipher, counter, bytes, room))
-                .ok_or_else(|| {
-                    let is_plain =
-                        ell::is_right(self.bytes) || self.as_format_b(ell::is_right).is_some();
-                    self.error(if is_plain {
-                        ErrorKind::NotEncrypted
-                    } else {
-                        ErrorKind::KeyRejected
-                    })
-                })?;
-        }
-        Ok(room.get(ell::CRC_LEN..length).unwrap_or_default())
-    }
-
-    /// A payload that was published after decryption: its CRC is right as it is.
-    #[cold]
-    fn published<'b>(&self, room: &'b mut [u8; 256]) -> Result<&'b [u8], Error>
-    where
-        'a: 'b,
-    {
-        if ell::is_right(self.bytes) {
-            return Ok(self.bytes.get(ell::CRC_LEN..).unwrap_or_default());
-        }
-        let length = self.as_format_b(|bytes| copy(bytes, room) && ell::is_right(bytes));
-        let length = length.ok_or_else(|| self.error(ErrorKind::KeyMissing))?;
-        Ok(room.get(ell::CRC_LEN..length).unwrap_or_default())
-    }
-
-    /// Is the telegram one of frame format B, and does `test` hold for its payload without the link layer's CRCs? Then
-    /// gives the payload's length.
-    #[cold]
-    fn as_format_b(&self, test: impl FnOnce(&[u8]) -> bool) -> Option<usize> {
-        let bare = link::strip(link::Format::B, self.telegram).ok()?;
-        let bytes = bare.get(self.offset..)?;
-        test(bytes).then_some(bytes.len())
-    }
-
-    const fn error(&self, kind: ErrorKind) -> Error {
-        Error {
+        let error = |kind| Error {
             layer: Layer::Ell,
             offset: self.offset,
             kind,
+        };
+        let Some(key) = key else {
+            let published = ell::is_right(self.bytes).then_some(self.bytes);
+            let published = published.ok_or(error(ErrorKind::KeyMissing))?;
+            return Ok(published.get(ell::CRC_LEN..).unwrap_or_default());
+        };
+        let counter = self.header.initial_counter(sender, self.session);
+        let found = self.bytes.len();
+        let too_long = error(ErrorKind::Length {
+            declared: room.len(),
+            found,
+        });
+        let decrypted = room.get_mut(..found).ok_or(too_long)?;
+        decrypted.copy_from_slice(self.bytes);
+        crypto::ctr(key.aes128().map_err(error)?, counter, decrypted);
+        if ell::is_right(decrypted) {
+            return Ok(decrypted.get(ell::CRC_LEN..).unwrap_or_default());
         }
+        let is_plain = ell::is_right(self.bytes);
+        Err(error(if is_plain {
+            ErrorKind::NotEncrypted
+        } else {
+            ErrorKind::KeyRejected
+        }))
     }
 }
 
-/// Decrypts into `room`; is the CRC right?
-#[inline]
-fn decrypts(
-    cipher: &aes::Aes128Enc,
-    counter: [u8; 16],
-    bytes: &[u8],
-    room: &mut [u8; 256],
-) -> bool {
-    let Some(room) = room.get_mut(..bytes.len()) else {
-        return false;
-    };
-    room.copy_from_slice(bytes);
-    crypto::ctr(cipher, counter, room);
-    ell::is_right(room)
-}
-
-fn copy(bytes: &[u8], room: &mut [u8; 256]) -> bool {
-    room.get_mut(..bytes.len())
-        .map(|room| room.copy_from_slice(bytes))
-        .is_some()
+const fn afl_error(offset: usize, kind: ErrorKind) -> Error {
+    Error {
+        layer: Layer::Afl,
+        offset,
+        kind,
+    }
 }
 
 /// Where a decrypted body goes.
-enum Room<'b> {
-    Both(&'b mut Buffer),
-    /// The fixed part is taken by what the extended link layer decrypted.
-    Spill(&'b mut Vec<u8>),
+struct Room<'b> {
+    /// `None` where what the extended link layer decrypted is in it.
+    fixed: Option<&'b mut [u8; 256]>,
+    spill: &'b mut Vec<u8>,
 }
 
 impl<'b> Room<'b> {
     fn copy_of(self, bytes: &[u8]) -> &'b mut [u8] {
-        let spill = match self {
-            Self::Both(Buffer { fixed, .. }) if bytes.len() <= fixed.len() => {
-                let (room, _) = fixed.split_at_mut(bytes.len());
-                room.copy_from_slice(bytes);
-                return room;
-            }
-            Self::Both(Buffer { spill, .. }) | Self::Spill(spill) => spill,
-        };
-        spill.clear();
-        spill.extend_from_slice(bytes);
-        spill
+        if let Some(room) = self.fixed.and_then(|fixed| fixed.get_mut(..bytes.len())) {
+            room.copy_from_slice(bytes);
+            return room;
+        }
+        self.spill.clear();
+        self.spill.extend_from_slice(bytes);
+        self.spill
     }
 }
 
@@ -252,7 +256,8 @@ impl<'a> Message<'a> {
         telegram: &Telegram<'_>,
         key: Option<&MeterKey>,
         outer: Option<Security>,
-        room: Room<'b>,
+        fixed: Option<&'b mut [u8; 256]>,
+        spill: &'b mut Vec<u8>,
     ) -> Result<Plain<'b>, Error>
     where
         'a: 'b,
@@ -260,7 +265,7 @@ impl<'a> Message<'a> {
         let meter = self.tpl.address.unwrap_or(telegram.sender);
         let mac = self.verify(key, meter);
         let body = self
-            .body(key, meter, room)
+            .body(key, meter, Room { fixed, spill })
             .map_err(|kind| match (kind, mac) {
                 // The key is right, for the MAC is: then it is the body that does not fit.
                 (ErrorKind::KeyRejected, Ok(true)) => self.error(ErrorKind::Damaged),
@@ -373,6 +378,25 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Is nothing of the message cut off? `None` if only a MAC can tell.
+    pub(super) fn is_whole(&self) -> Option<bool> {
+        let Some(fields) = &self.tpl.fields else {
+            return Some(true);
+        };
+        let configuration = &fields.configuration;
+        let encrypted = match configuration.mode() {
+            10 => return None,
+            5 | 7 => configuration.encrypted_blocks_len(),
+            2 => configuration.encrypted_bytes_len().into(),
+            _ => 0,
+        };
+        let has_mac = self.afl.is_some_and(|afl| afl.mac.is_some());
+        match self.body.len() >= encrypted {
+            true if has_mac && !self.body.starts_with(&CHECK) => None,
+            is_whole => Some(is_whole),
+        }
+    }
+
     /// Modes 5 and 7: the first blocks are encrypted, and begin with two filler bytes that tell whether the key fits.
     fn decrypt_blocks<'b>(
         &self,
@@ -386,6 +410,9 @@ impl<'a> Message<'a> {
             0 => self.body.len() - self.body.len() % 16,
             length => length,
         };
+        if encrypted == 0 {
+            return Err(ErrorKind::NotEncrypted);
+        }
         let decrypted = room.copy_of(self.body);
         let missing = encrypted.saturating_sub(decrypted.len());
         let blocks = decrypted
@@ -413,6 +440,9 @@ impl<'a> Message<'a> {
         let encrypted = configuration.encrypted_bytes_len();
         if !encrypted.is_multiple_of(8) {
             return Err(ErrorKind::Reserved(encrypted));
+        }
+        if encrypted == 0 {
+            return Err(ErrorKind::NotEncrypted);
         }
         let decrypted = room.copy_of(self.body);
         let missing = usize::from(encrypted).saturating_sub(decrypted.len());

@@ -278,6 +278,28 @@ mod mode_5 {
     }
 
     #[test]
+    fn not_one_block_is_plain_text() {
+        let link = link::Repr {
+            control: link::Control::SEND_NO_REPLY,
+            address: meter(),
+        };
+        for mode in [5, 7, 2] {
+            let extension: &[u8] = if mode == 7 { &[0x10] } else { &[] };
+            let authentication: &[u8] = if mode == 7 {
+                &[0x90, 6, 0, 8, 1, 0, 0, 0]
+            } else {
+                &[]
+            };
+            let header = [0x7A, 1, 0, 0x00, mode];
+            let above = [authentication, &header, extension, &[0x2F; 8]].concat();
+            let bytes = link.emit(&above).unwrap();
+            let des = MeterKey::from(DesKey::from_bytes([1; 8]));
+            let key = if mode == 2 { des } else { key() };
+            assert_eq!(open(&bytes, Some(&key)), Err(ErrorKind::NotEncrypted));
+        }
+    }
+
+    #[test]
     fn no_number_of_blocks_is_all_of_them() {
         let mut bytes = draft(0x7A).encode(Some(&key())).unwrap();
         bytes[13] = 0x00;
