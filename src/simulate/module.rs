@@ -184,7 +184,7 @@ fn factory_settings(serial_number: u32) -> Config {
         identification: Some(IdentificationNumber(serial_number)),
         version: Some(1),
         medium: Some(Medium(0)),
-        channel: Some(1),
+        channel: Some(10),
         power_level: Some(7),
         data_rate: Some(0),
         receive_window: Some(50),

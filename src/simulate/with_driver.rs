@@ -1,5 +1,6 @@
 //! The Driver against the virtual dongle: what happens to dongles in the field.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use wmbus::im871a::{LinkMode, Rssi};
+use wmbus::{Buffer, MeterKey, Telegram};
 
-use super::{Ailment, Cure, VirtualDongle};
+use super::{Ailment, Cure, EXAMPLE_KEY, Options, Simulation, VirtualDongle};
 
 const LOUD: Rssi = Rssi::from_dbm(-42);
 const C1A: Wanted = Wanted::Mode(LinkMode::C1a);
@@ -464,6 +466,28 @@ async fn daemon_and_gateway_survive_each_others_restart() {
         assert!(telegram.is_lossless());
         assert_eq!(running.0.stop().await, Stopped::Clean);
     }
+}
+
+#[actix_rt::test]
+async fn virtual_meters_are_heard_and_can_be_read() {
+    let options = Options {
+        interval: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let simulation = Simulation::start(&options).unwrap();
+    simulation.dongle().start_within(BOOT);
+    let path = PortPath::Fixed(simulation.path().to_owned());
+    let mut gateway = Gateway::on(path, C1A);
+    let key: MeterKey = EXAMPLE_KEY.parse().unwrap();
+    let mut heard = HashSet::new();
+    let mut frames = HashSet::new();
+    while heard.len() < 3 || frames.len() < 2 {
+        let raw = gateway.next().await;
+        let telegram = Telegram::parse(raw.bytes()).unwrap();
+        heard.insert(telegram.address().to_string());
+        frames.insert(telegram.decrypt(&key, &mut Buffer::new()).unwrap().ci);
+    }
+    assert_eq!(frames, HashSet::from([0x78, 0x79]));
 }
 
 #[actix_rt::test]

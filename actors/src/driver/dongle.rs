@@ -166,6 +166,8 @@ impl Dongle {
             (Some(Step::Verify), Answer::Config(config)) => {
                 if config.with(&self.configuration()) == *config {
                     self.next_step(work, now);
+                } else if let Some(work) = work.once_more() {
+                    self.enter(work, now);
                 } else {
                     self.climb(Cause::Misconfigured, now);
                 }
@@ -282,6 +284,7 @@ impl Dongle {
                 plan,
                 step: 0,
                 tries_left: plan.tries(),
+                repeats_left: MOST_REPEATS,
                 until: now,
             },
             now,
@@ -480,6 +483,8 @@ impl Dongle {
     }
 }
 
+/// So often a module that did not keep its configuration is given more time and told again.
+const MOST_REPEATS: u32 = 2;
 /// A port with something else is asked again after so many of the longest pauses; replugging is noticed at once.
 const PAUSES_FOR_A_STRANGER: u32 = 20;
 /// So many bytes of garbage since the last valid message are reason to ask the dongle whether it is well.

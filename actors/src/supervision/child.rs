@@ -115,10 +115,11 @@ pub(super) struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if self.monitor.order() == Order::Run {
+        let expected = self.monitor.order() != Order::Run;
+        self.monitor.end();
+        if !expected {
             self.root.give_up(&self.monitor, "its thread ended");
         }
-        self.monitor.end();
     }
 }
 

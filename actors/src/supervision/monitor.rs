@@ -19,8 +19,8 @@ pub struct Monitor {
     role: &'static Role,
     instance: Option<Instance>,
     phase: AtomicU8,
-    /// When the phase ends (backing off, parked), in milliseconds since [`epoch`].
-    until: AtomicU64,
+    /// In milliseconds since [`epoch`]: when the phase ends (backing off, parked) or has begun (the others).
+    at: AtomicU64,
     /// Its code is running right now.
     busy: AtomicBool,
     order: AtomicU8,
@@ -101,7 +101,7 @@ impl Monitor {
             role,
             instance,
             phase: AtomicU8::new(Phase::Starting as u8),
-            until: AtomicU64::new(0),
+            at: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             order: AtomicU8::new(Order::Run as u8),
             restarts: AtomicU32::new(0),
@@ -123,7 +123,7 @@ impl Monitor {
 
     /// What the child is doing now.
     pub fn state(&self) -> State {
-        let until = || epoch() + Duration::from_millis(self.until.load(Relaxed));
+        let until = || self.at();
         match Phase::from(self.phase.load(Relaxed)) {
             Phase::Starting => State::Starting,
             Phase::Running => match self.waits().into_iter().min_by_key(|wait| wait.since) {
@@ -134,6 +134,11 @@ impl Monitor {
             Phase::Parked => State::Parked { until: until() },
             Phase::Stopped => State::Stopped,
         }
+    }
+
+    /// When the present life began, if the child is alive.
+    pub fn alive_since(&self) -> Option<Instant> {
+        (Phase::from(self.phase.load(Relaxed)) == Phase::Running).then(|| self.at())
     }
 
     /// Whether the child's code runs at this moment: true for long means that it hangs.
@@ -221,12 +226,14 @@ impl Monitor {
         self.busy.store(busy, Relaxed);
     }
 
-    pub(super) fn enter(&self, phase: Phase, until: Option<Instant>) {
-        let until = until.map_or(0, |until| {
-            until.saturating_duration_since(epoch()).as_millis() as u64
-        });
-        self.until.store(until, Relaxed);
+    pub(super) fn enter(&self, phase: Phase, at: Instant) {
+        let at = at.saturating_duration_since(epoch()).as_millis() as u64;
+        self.at.store(at, Relaxed);
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    fn at(&self) -> Instant {
+        epoch() + Duration::from_millis(self.at.load(Relaxed))
     }
 
     pub(super) fn exited(&self, reason: &str, at: Instant, message_lost: bool) {

@@ -180,3 +180,22 @@ impl Root {
         Jitter(self.chance.hash_one(super::monitor::now()) as u32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_that_have_ended_leave_no_growing_list() {
+        let root = Root::new(Logger::root(slog::Discard, slog::o!()), |_| {});
+        let living: Vec<_> = (0..100)
+            .map(|_| Monitor::new(&crate::tree::METER_HANDLER, None))
+            .collect();
+        living.iter().for_each(|child| root.add(child));
+        for _ in 0..10_000 {
+            root.add(&Monitor::new(&crate::tree::METER_HANDLER, None));
+        }
+        assert!(root.children.lock().unwrap().capacity() < 500);
+        assert_eq!(root.children().len(), 100);
+    }
+}

@@ -70,7 +70,7 @@ where
 
     /// Begins a life; its code runs when it is polled.
     fn begin(&mut self, first: bool) -> Stage<A> {
-        self.charge.monitor.enter(Phase::Running, None);
+        self.charge.monitor.enter(Phase::Running, now());
         let body = catch(|| {
             let mut ctx = self.mail.context();
             let mut actor = (self.make)(&self.charge.monitor);
@@ -140,7 +140,7 @@ where
     }
 
     fn sleep(&self, phase: Phase, until: Instant) -> Pin<Box<Sleep>> {
-        self.charge.monitor.enter(phase, Some(until));
+        self.charge.monitor.enter(phase, until);
         Box::pin(sleep_until(until.into()))
     }
 }

@@ -61,11 +61,28 @@ pub(super) struct Work {
     pub plan: Plan,
     pub step: usize,
     pub tries_left: u32,
+    pub repeats_left: u32,
     pub until: Instant,
 }
 
 impl Work {
     pub fn current(&self) -> Option<Step> {
         self.plan.steps().get(self.step).copied()
+    }
+
+    /// Back to where the module is given time after a reset, unless that was too often, or it was not reset.
+    pub fn once_more(self) -> Option<Self> {
+        let step = self
+            .plan
+            .steps()
+            .iter()
+            .position(|&step| step == Step::Settle)?;
+        let repeats_left = self.repeats_left.checked_sub(1)?;
+        Some(Self {
+            step,
+            tries_left: self.plan.tries(),
+            repeats_left,
+            ..self
+        })
     }
 }

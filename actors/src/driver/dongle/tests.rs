@@ -11,6 +11,9 @@ struct Bench {
     answers: bool,
     config: Config,
     firmware: u8,
+    /// Time after a reset in which a link mode is not kept.
+    starts_within: Duration,
+    reset_at: Instant,
     notes: Vec<Note>,
     sent: Vec<Request>,
     reopened: u32,
@@ -25,6 +28,8 @@ impl Bench {
             answers: true,
             config: Config::default(),
             firmware: 0x14,
+            starts_within: Duration::from_secs(2),
+            reset_at: now,
             notes: Vec::new(),
             sent: Vec::new(),
             reopened: 0,
@@ -85,10 +90,16 @@ impl Bench {
     fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::Ping => Answer::Ping,
-            Request::Reset => Answer::Reset,
+            Request::Reset => {
+                self.reset_at = self.now;
+                self.config = Config::default();
+                Answer::Reset
+            }
             Request::GetConfig => Answer::Config(self.config),
             Request::SetConfig { config, .. } => {
-                self.config = self.config.with(&config);
+                if self.now >= self.reset_at + self.starts_within {
+                    self.config = self.config.with(&config);
+                }
                 Answer::SetConfig { status: None }
             }
             Request::DeviceInfo => Answer::DeviceInfo(DeviceInfo {
@@ -167,6 +178,31 @@ fn after_opening_it_is_identified_reset_given_time_configured_and_checked() {
         ),
         "{:?}",
         bench.notes
+    );
+}
+
+#[test]
+fn a_module_that_is_slow_to_start_is_told_again_and_not_reset_again() {
+    let mut bench = Bench::new(C1A);
+    bench.starts_within = Duration::from_secs(5);
+    bench.dongle.opened(bench.now);
+    bench.pass(7);
+    assert_eq!(bench.dongle.condition(), Condition::Listening);
+    assert_eq!(bench.config.link_mode, Some(LinkMode::C1a));
+    assert_eq!(bench.steps(), []);
+}
+
+#[test]
+fn a_module_that_never_keeps_its_configuration_is_no_endless_loop() {
+    let mut bench = Bench::new(C1A);
+    bench.starts_within = Duration::from_secs(100_000);
+    bench.dongle.opened(bench.now);
+    bench.pass(600);
+    assert_eq!(bench.steps(), [Rung::Reset, Rung::Reopen]);
+    assert!(
+        bench.reopened < 40,
+        "{} times in ten minutes",
+        bench.reopened
     );
 }
 

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::support::*;
-use crate::supervision::policy::{Beyond, Decision, Exit};
+use crate::supervision::policy::{Beyond, Decision, Exit, Restart};
 use crate::supervision::*;
 
 fn start_any(root: &Arc<Root>, hooks: Hooks) -> (Child<Victim>, Diary) {
@@ -91,6 +91,36 @@ fn an_actor_that_stops_by_itself_starts_again_if_it_is_permanent() {
             .unwrap();
         assert_eq!(child.addr.send(Ask).await, Ok(1));
         assert_eq!(child.handle.monitor.restarts(), 2);
+    });
+}
+
+#[test]
+fn transient_and_temporary_children_end_where_they_should() {
+    run(async {
+        let root = root();
+        let child = |restart| {
+            let policy = policy_that(restart, 5, Beyond::GiveUp);
+            start(&root, role(policy), Hooks::default()).0
+        };
+        let transient = child(Restart::Transient);
+        transient.addr.do_send(act(|_, _| panic!("a failure")));
+        assert_eq!(transient.addr.send(Ask).await, Ok(1));
+        transient.addr.do_send(act(|_, ctx| ctx.stop()));
+        let temporary = child(Restart::Temporary);
+        temporary.addr.do_send(act(|_, _| panic!("a failure")));
+        temporary.addr.do_send(Ask);
+
+        let gave_up = tokio::time::timeout(Duration::from_secs(1), root.gave_up()).await;
+        assert!(
+            gave_up.is_err(),
+            "an end that the policy allows is no failure of the tree"
+        );
+        for (child, restarts, refused) in [(transient, 1, 0), (temporary, 0, 1)] {
+            let monitor = &child.handle.monitor;
+            assert_eq!(monitor.state(), State::Stopped);
+            assert_eq!((monitor.restarts(), monitor.refused()), (restarts, refused));
+            assert_eq!(monitor.alive_since(), None);
+        }
     });
 }
 
@@ -296,9 +326,16 @@ fn mail_waits_while_the_child_backs_off() {
             child.handle.monitor.state(),
             State::BackingOff { .. }
         ));
+        assert_eq!(child.handle.monitor.alive_since(), None);
         let asked = Instant::now();
         assert_eq!(child.addr.send(Ask).await, Ok(1));
         assert!(asked.elapsed() >= Duration::from_millis(50));
+        let since = child.handle.monitor.alive_since().unwrap();
+        let age = Instant::now().into_std().duration_since(since);
+        assert!(
+            age < Duration::from_millis(5),
+            "its second life is young: {age:?}"
+        );
     });
 }
 

@@ -10,15 +10,12 @@ use crate::supervision::policy::{Backoff, Beyond, Policy, Restart};
 use crate::supervision::*;
 
 pub fn policy(intensity: u32, beyond: Beyond) -> Policy {
+    policy_that(Restart::Permanent, intensity, beyond)
+}
+
+pub fn policy_that(restart: Restart, intensity: u32, beyond: Beyond) -> Policy {
     let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30), 0).unwrap();
-    Policy::new(
-        Restart::Permanent,
-        intensity,
-        Duration::from_secs(60),
-        backoff,
-        beyond,
-    )
-    .unwrap()
+    Policy::new(restart, intensity, Duration::from_secs(60), backoff, beyond).unwrap()
 }
 
 /// A role for one test; leaked, as a program's roles live for ever too.
