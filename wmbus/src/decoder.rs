@@ -104,7 +104,10 @@ impl Decoder {
         }
         let mut buffer = Buffer::new();
         let plain = match &self.key {
-            Some(key) => telegram.decrypt(key, &mut buffer)?,
+            Some(key) => match telegram.undeclared() {
+                Some(plain) if proprietary::is_encrypted(&plain) => plain,
+                _ => telegram.decrypt(key, &mut buffer)?,
+            },
             None => telegram.published(&mut buffer)?,
         };
         self.knowledge.read(&plain, self.key.as_ref())
@@ -139,7 +142,10 @@ impl Knowledge {
         let reader = Reader::in_layer(Layer::Apl, plain.offset, plain.bytes);
         let mut more_follow = false;
         let records = match plain.content {
-            Content::Full => self.full(plain, reader, &mut more_follow)?,
+            Content::Full => match proprietary::payload(plain, key) {
+                Some(records) => records?,
+                None => self.full(plain, key, reader, &mut more_follow)?,
+            },
             Content::Compact => self.compact(plain.address, reader)?,
             Content::Format => {
                 self.format(plain.address, reader)?;
@@ -162,6 +168,7 @@ impl Knowledge {
     fn full(
         &mut self,
         plain: &Plain<'_>,
+        key: Option<&MeterKey>,
         reader: Reader<'_>,
         more_follow: &mut bool,
     ) -> Result<Vec<Record>, Error> {
@@ -180,7 +187,7 @@ impl Knowledge {
         let mut records = Records::new(reader).unsigned(unsigned);
         let mut all = records.read_all(|header| headers.extend_from_slice(header))?;
         *more_follow = records.more_follow();
-        proprietary::block(plain, &mut all)?;
+        proprietary::extend(plain, key, &mut all)?;
         self.learn(plain.address, &headers);
         Ok(all)
     }

@@ -1,90 +1,158 @@
-//! Techem heat meters "compact V" and their like.
+//! Techem heat meters compact V and vario.
 //!
-//! One status byte; the last billing date, two bytes (year 7, month 4, day 5 bits); the energy up to then, three bytes;
-//! one byte; the energy since then, three bytes; more that is not known. Kilowatt-hours, little-endian. The meter's
-//! display shows the sum.
+//! Manufacturer TCH, CI A0 to A2, medium 04, 43 or C3. Offsets count from behind the CI; dates are
+//! [`packed`](super::dates::packed).
 //!
-//! Source: captured telegrams and the readings of the meters' displays.
+//! Versions 22, 29, 39 and 45 (compact V, vario 3):
+//!
+//! | offset | length | meaning |
+//! |---|---|---|
+//! | 0 | 1 | unknown |
+//! | 1 | 2 | due date |
+//! | 3 | 3 | energy at the due date, kWh |
+//! | 6 | 1 | unknown |
+//! | 7 | 3 | energy since the due date, kWh |
+//!
+//! Version 27 (vario 451):
+//!
+//! | offset | length | meaning |
+//! |---|---|---|
+//! | 0 | 1 | unknown |
+//! | 1 | 2 | due date |
+//! | 3 | 2 | energy at the due date, MJ |
+//! | 5 | 2 | unknown |
+//! | 7 | 2 | energy since the due date, MJ |
+//!
+//! What follows is unknown. The meter's reading is the sum of both energies.
+//!
+//! Source of the facts: wmbusmeters, `compact5.xmq` and `vario451.xmq`; the due date from a meter of which it is known
+//! when its radio began to send (wmbusmeters, issue 499).
 
-use super::{Format, Place};
-use crate::crypto::MeterKey;
+use super::dates::packed;
+use super::sheet::{Line, Sheet, date, joules, watt_hours};
+use super::{Format, Input, Is, Place};
 use crate::error::Error;
 use crate::reader::Reader;
-use crate::record::{Date, Quantity, Record};
-use crate::telegram::{Content, Plain};
-use crate::{Decimal, Unit, Value};
+use crate::record::Record;
 
-pub(super) const FORMAT: Format = Format {
-    place: Place::Payload,
-    uses: |plain| {
-        let address = plain.address;
-        plain.content == Content::Manufacturer
-            && address.manufacturer.to_string() == "TCH"
-            && matches!(address.version, 0x22 | 0x29 | 0x39 | 0x45)
-            && matches!(address.medium.0, 0x04 | 0x43 | 0xC3)
-    },
-    read,
+pub(super) const COMPACT: Format = Format {
+    versions: Is::Of(&[0x22, 0x29, 0x39, 0x45]),
+    media: Is::Of(&[0x04, 0x43, 0xC3]),
+    place: Place::Ci(0xA0, 0xA2),
+    is_encrypted: |_| false,
+    read: read_compact,
 };
 
-fn read(mut reader: Reader<'_>, _: &Plain<'_>, _: Option<&MeterKey>) -> Result<Vec<Record>, Error> {
+pub(super) const VARIO: Format = Format {
+    versions: Is::Of(&[0x27]),
+    media: Is::Of(&[0x04, 0xC3]),
+    place: Place::Ci(0xA0, 0xA2),
+    is_encrypted: |_| false,
+    read: read_vario,
+};
+
+/// Reads the payload of compact V.
+///
+/// # Errors
+/// Truncated below ten bytes.
+fn read_compact(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = input.reader();
     reader.byte()?;
-    let date = billing_date(reader.u16()?);
-    let &[a, b, c, _, d, e, f] = reader.take_array()?;
-    let before = i64::from(u32::from_le_bytes([a, b, c, 0]));
-    let since = i64::from(u32::from_le_bytes([d, e, f, 0]));
-    let energy = |kilowatt_hours: i64, storage| Record {
-        quantity: Quantity::Energy,
-        unit: Unit::WattHour,
-        value: Value::Decimal(Decimal::new(kilowatt_hours, 3)),
-        storage,
-        ..Record::default()
-    };
-    Ok(vec![
-        energy(before + since, 0),
-        energy(before, 1),
-        Record {
-            quantity: Quantity::Date,
-            value: date.into(),
-            storage: 1,
-            ..Record::default()
-        },
-        Record {
-            subunit: 1,
-            ..energy(since, 0)
-        },
-    ])
+    let due_date = reader.u16()?;
+    let at_due_date = u24(&mut reader)?;
+    reader.byte()?;
+    let since = u24(&mut reader)?;
+    Ok(records(due_date, at_due_date, since, |energy| {
+        watt_hours(energy, 3)
+    }))
 }
 
-/// Year since 2000, month, day; absent if no date of the calendar.
-pub(super) const fn billing_date(bits: u16) -> Option<Date> {
-    let (year, month, day) = (bits >> 9, bits >> 5 & 0x0F, bits & 0x1F);
-    Date::new(Some(2000 + year), Some(month as u8), Some(day as u8))
+/// Reads the payload of vario 451.
+///
+/// # Errors
+/// Truncated below nine bytes.
+fn read_vario(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = input.reader();
+    reader.byte()?;
+    let due_date = reader.u16()?;
+    let at_due_date = reader.u16()?;
+    reader.u16()?;
+    let since = reader.u16()?;
+    Ok(records(
+        due_date,
+        at_due_date.into(),
+        since.into(),
+        |energy| joules(energy, 6),
+    ))
+}
+
+fn records(due_date: u16, at_due_date: u32, since: u32, energy: fn(u32) -> Line) -> Vec<Record> {
+    let due_date = packed(due_date);
+    let mut sheet = Sheet::new();
+    sheet.add(energy(at_due_date + since));
+    sheet.add(energy(at_due_date).storage(1_u8).at(due_date));
+    sheet.add_some(due_date.map(|due| date(due).storage(1_u8)));
+    sheet.add(energy(since).of_period());
+    sheet.into_records()
+}
+
+fn u24(reader: &mut Reader<'_>) -> Result<u32, Error> {
+    let &[b0, b1, b2] = reader.take_array()?;
+    Ok(u32::from_le_bytes([b0, b1, b2, 0]))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::Decoder;
+    use super::super::testing::{decode, error};
+    use crate::error::ErrorKind;
 
-    // Behind CI A1: status 00; 279F = 0010011'1100'11111 = 2019-12-31; 000177 = 375 kWh; 60; 000078 = 120 kWh.
-    // Telegram of a Techem compact V, published with the wmbusmeters project.
+    // Telegrams and energies: wmbusmeters, compact5.xmq.
     #[test]
-    fn compact_v() {
-        let telegram = crate::tests::hex(
-            "36446850626262624543A1009F2777010060780000000A00000000000000000000000000000000000000\
-             0000000000A0400000B4010000",
+    fn compact() {
+        assert_eq!(
+            decode(
+                "36446850626262624543A1009F2777010060780000000A000000000000000000000000000000000000000000000000A0400000B4010000"
+            ),
+            [
+                "energy 495000 Wh",
+                "energy[1] 375000 Wh (2019-12-31)",
+                "date[1] 2019-12-31",
+                "period_energy 120000 Wh"
+            ]
         );
-        let reading = Decoder::new(None).decode(&telegram).unwrap();
-        let values: Vec<_> = reading
-            .records
-            .iter()
-            .map(|record| record.value.to_string())
-            .collect();
-        assert_eq!(values, ["495000", "375000", "2019-12-31", "120000"]);
+        let vario_3 = "37446850336633663943A210672C866100181C01000480794435D50000000000000000000000000000000000000000000000000000000000";
+        assert_eq!(
+            decode(vario_3),
+            [
+                "energy 25250000 Wh",
+                "energy[1] 24966000 Wh (2022-03-07)",
+                "date[1] 2022-03-07",
+                "period_energy 284000 Wh"
+            ]
+        );
+        assert_eq!(
+            error("13446850336633663943A210672C866100181C01").kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
     }
 
+    // Telegram and energies: wmbusmeters, vario451.xmq: 6371.67 kWh are 22938 MJ.
     #[test]
-    fn cut_off() {
-        let telegram = crate::tests::hex("12446850626262624543A1009F277701006078");
-        assert!(Decoder::new(None).decode(&telegram).is_err());
+    fn vario() {
+        assert_eq!(
+            decode(
+                "374468506549235827C3A2129F25383300A8622600008200800A2AF862115175552877A36F26C9AB1CB24400000004000000000004908002"
+            ),
+            [
+                "energy 22938000000 J",
+                "energy[1] 13112000000 J (2018-12-31)",
+                "date[1] 2018-12-31",
+                "period_energy 9826000000 J"
+            ]
+        );
+        assert_eq!(
+            error("124468506549235827C3A2129F25383300A862").kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
     }
 }

@@ -234,6 +234,15 @@ quantities! {
     ManufacturerContainer = "manufacturer_container";
     /// The application that is selected.
     SelectedApplication = "selected_application";
+
+    /// Energy of a period, not a reading; only in manufacturers' own formats.
+    PeriodEnergy = "period_energy";
+    /// Volume of a period, not a reading; only in manufacturers' own formats.
+    PeriodVolume = "period_volume";
+    /// Units of a heat cost allocator in a period, not a reading; only in manufacturers' own formats.
+    PeriodHeatCostAllocation = "period_heat_cost_allocation";
+    /// Units of a heat cost allocator in all periods together; only in manufacturers' own formats.
+    TotalHeatCostAllocation = "total_heat_cost_allocation";
 }
 
 impl fmt::Display for Quantity {

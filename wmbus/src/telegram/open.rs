@@ -82,13 +82,25 @@ impl<'a> Telegram<'a> {
     /// decodes it for a meter with a key has to.
     #[must_use]
     pub fn proprietary(&self) -> Option<Plain<'_>> {
+        self.undeclared()
+            .filter(|plain| plain.content == Content::Manufacturer)
+    }
+
+    /// A body that no layer declares encrypted, as it was received; `None` for any other.
+    ///
+    /// A part of it may be encrypted all the same, as with [`proprietary`](Self::proprietary).
+    pub(crate) fn undeclared(&self) -> Option<Plain<'_>> {
         let Upper::Open(message) = &self.upper else {
             return None;
         };
         let meter = message.tpl.address.unwrap_or(self.sender);
         let body = message.as_it_is(0);
-        let is_own_format = message.security() == Security::Manufacturer;
-        is_own_format.then(|| message.plain(self, meter, &body, false, None, Content::Manufacturer))
+        let content = match (message.security(), message.application) {
+            (Security::Manufacturer, _) => Content::Manufacturer,
+            (Security::None, Application::Content(content)) => content,
+            _ => return None,
+        };
+        Some(message.plain(self, meter, &body, false, None, content))
     }
 
     #[inline]
@@ -311,6 +323,7 @@ impl<'a> Message<'a> {
                 None => telegram.ell.map(|ell| ell.access_number),
             },
             status: self.tpl.fields.map(|fields| fields.status),
+            configuration: self.tpl.fields.map(|fields| fields.configuration.field),
             session: telegram.session(),
             message_counter: self.counter(),
             security: match (self.security(), outer) {

@@ -28,6 +28,8 @@ pub struct Plain<'a> {
     pub access_number: Option<AccessNumber>,
     /// The transport layer's status byte (EN 13757-7, 7.5.6).
     pub status: Option<u8>,
+    /// The transport layer's configuration field: the security mode and what goes with it.
+    pub configuration: Option<u16>,
     /// The session number of the extended link layer, if it has one.
     pub session: Option<SessionNumber>,
     /// The message counter of the authentication layer: may never repeat or go back (mode 7 and others).

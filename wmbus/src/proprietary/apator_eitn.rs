@@ -1,0 +1,90 @@
+//! Apator E-ITN 30 heat cost allocators.
+//!
+//! Manufacturer APA or APT, version 04, medium 08, CI A0, or CI B6 with more before it: a length byte, that many bytes of
+//! unknown meaning, A0. Offsets count from behind the A0; dates are [`packed`].
+//!
+//! | offset | length | meaning |
+//! |---|---|---|
+//! | 0 | 2 | the season's first day, each year; the year is 0 |
+//! | 2 | 1 | unknown |
+//! | 3 | 2 | units of the previous season |
+//! | 5 | 2 | date when the electronic seal was broken; 0 if it was not |
+//! | 7 | 2 | units of this season |
+//! | 9 | 2 | date |
+//! | 11 | 2 | average temperature of the room in the previous season, 1/256 °C |
+//! | 13 | 2 | average temperature of the room in this season, 1/256 °C |
+//!
+//! Source of the facts: wmbusmeters, `apatoreitn.xmq`; the season's first day as in `apatoreitn40.xmq`.
+
+use super::dates::{packed, yearly};
+use super::sheet::{Sheet, date, flags, heat_cost, room_temperature};
+use super::{Format, Input, Is, Place};
+use crate::error::{Error, ErrorKind};
+use crate::reader::Reader;
+use crate::record::Record;
+
+pub(super) const FORMAT: Format = Format {
+    versions: Is::Of(&[0x04]),
+    media: Is::Of(&[0x08]),
+    place: Place::Ci(0xA0, 0xA0),
+    is_encrypted: |_| false,
+    read,
+};
+
+pub(super) const WRAPPED: Format = Format {
+    versions: Is::Of(&[0x04]),
+    media: Is::Of(&[0x08]),
+    place: Place::Ci(0xB6, 0xB6),
+    is_encrypted: |_| false,
+    read,
+};
+
+/// Reads the payload behind CI A0 or B6.
+///
+/// # Errors
+/// Truncated below 15 bytes; [`UnknownCi`](ErrorKind::UnknownCi) if CI B6 hides another CI.
+fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = unwrapped(input)?;
+    let season = reader.u16()?;
+    reader.byte()?;
+    let previous = reader.u16()?;
+    let seal = reader.u16()?;
+    let current = reader.u16()?;
+    let today = reader.u16()?;
+    let previous_average = reader.u16()?;
+    let average = reader.u16()?;
+    let mut sheet = Sheet::new();
+    sheet.add(heat_cost(current));
+    sheet.add(heat_cost(previous).storage(1_u8));
+    sheet.add_some(packed(today).map(date));
+    sheet.add_some(yearly(season).map(|first| date(first).start()));
+    sheet.add_some(packed(seal).map(|broken| date(broken).in_error()));
+    sheet.add(flags(seal.into(), &[(0xFFFF, "seal broken")]));
+    sheet.add(room_temperature(in_256ths(average), -8).average());
+    sheet.add(
+        room_temperature(in_256ths(previous_average), -8)
+            .average()
+            .storage(1_u8),
+    );
+    Ok(sheet.into_records())
+}
+
+/// The payload behind CI A0, out of the wrapping of CI B6 if it is there.
+pub(super) fn unwrapped<'a>(input: &Input<'a>) -> Result<Reader<'a>, Error> {
+    let mut reader = input.reader();
+    if input.plain.ci == 0xB6 {
+        let length = reader.byte()?;
+        reader.take(length.into())?;
+        let error = |ci| reader.error(ErrorKind::UnknownCi(ci));
+        match reader.peek() {
+            Some(0xA0) | None => reader.byte()?,
+            Some(ci) => return Err(error(ci)),
+        };
+    }
+    Ok(reader)
+}
+
+/// 1/256 is 390625 · 10^-8.
+fn in_256ths(value: u16) -> i64 {
+    i64::from(value) * 390_625
+}

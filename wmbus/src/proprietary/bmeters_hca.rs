@@ -1,0 +1,112 @@
+//! B Meters Hydroclima heat cost allocators: the manufacturer's data behind DIF 0F.
+//!
+//! Manufacturer BMP. Dates are [`packed`], temperatures 0.01 °C, 8000 if there is none.
+//!
+//! | frame 10 | length | | frame 11 | length |
+//! |---|---|---|---|---|
+//! | 10 | 1 | | 11 | 1 |
+//! | status | 2 | | status | 2 |
+//! | time | 2 | | time | 2 |
+//! | date | 2 | | date | 2 |
+//! | room, average of this period | 2 | | date when the housing was opened | 2 |
+//! | room, maximum | 2 | | radiator, average of this period | 2 |
+//! | date of the maximum | 2 | | room, average of this period | 2 |
+//! | measurements | 2 | | room, maximum of the previous period | 2 |
+//! | room, average of the previous period | 2 | | date of the maximum | 2 |
+//! | radiator, average of the previous period | 2 | | radiator, average of the previous period | 2 |
+//! | units | 2 | | room, average of the previous period | 2 |
+//! | units of all periods | 3 | | units of four earlier periods | 4 · 2 |
+//! | | | | room, averages of three earlier periods | 3 · 2 |
+//! | | | | counts of temperature ranges | 3 · 3 |
+//! | | | | units of all periods | 3 |
+//!
+//! Frames of other numbers (version 33 of the meter) hide their content in an unknown way.
+//!
+//! Source of the facts: wmbusmeters, `hydroclimav2.xmq`, `driver_hydroclima.cc`, which have them from B Meters.
+
+use super::dates::packed;
+use super::sheet::{
+    Line, Sheet, date, error_bits, heat_cost, radiator_temperature, room_temperature,
+};
+use super::{Format, Input, Is, Place};
+use crate::error::Error;
+use crate::reader::Reader;
+use crate::record::Record;
+
+pub(super) const FORMAT: Format = Format {
+    versions: Is::Any,
+    media: Is::Of(&[0x08]),
+    place: Place::Block,
+    is_encrypted: |_| false,
+    read,
+};
+
+/// Reads the data behind DIF 0F; nothing from frames of other numbers.
+///
+/// # Errors
+/// Truncated below 24 bytes of frame 10, 49 bytes of frame 11.
+fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = input.reader();
+    let mut sheet = Sheet::new();
+    match reader.byte()? {
+        0x10 => frame_10(&mut reader, &mut sheet)?,
+        0x11 => frame_11(&mut reader, &mut sheet)?,
+        _ => {}
+    }
+    Ok(sheet.into_records())
+}
+
+fn frame_10(reader: &mut Reader<'_>, sheet: &mut Sheet) -> Result<(), Error> {
+    sheet.add(error_bits(reader.u16()?));
+    reader.u16()?;
+    sheet.add_some(packed(reader.u16()?).map(date));
+    sheet.add_some(room(reader)?.map(|line| line.average()));
+    sheet.add_some(room(reader)?.map(Line::maximum));
+    sheet.add_some(packed(reader.u16()?).map(|day| date(day).maximum()));
+    reader.u16()?;
+    sheet.add_some(room(reader)?.map(|line| line.average().storage(1_u8)));
+    sheet.add_some(radiator(reader)?.map(|line| line.average().storage(1_u8)));
+    reader.u16()?;
+    sheet.add(total(reader)?);
+    Ok(())
+}
+
+fn frame_11(reader: &mut Reader<'_>, sheet: &mut Sheet) -> Result<(), Error> {
+    sheet.add(error_bits(reader.u16()?));
+    reader.u16()?;
+    sheet.add_some(packed(reader.u16()?).map(date));
+    sheet.add_some(packed(reader.u16()?).map(|day| date(day).in_error()));
+    sheet.add_some(radiator(reader)?.map(|line| line.average()));
+    sheet.add_some(room(reader)?.map(|line| line.average()));
+    sheet.add_some(room(reader)?.map(|line| line.maximum().storage(1_u8)));
+    sheet.add_some(packed(reader.u16()?).map(|day| date(day).maximum().storage(1_u8)));
+    sheet.add_some(radiator(reader)?.map(|line| line.average().storage(1_u8)));
+    sheet.add_some(room(reader)?.map(|line| line.average().storage(1_u8)));
+    for age in 1..=4_u8 {
+        sheet.add(heat_cost(reader.u16()?).storage(age));
+    }
+    for age in 1..=3_u8 {
+        sheet.add_some(room(reader)?.map(|line| line.average().storage(age + 1)));
+    }
+    reader.take_array::<9>()?;
+    sheet.add(total(reader)?);
+    Ok(())
+}
+
+fn total(reader: &mut Reader<'_>) -> Result<Line, Error> {
+    let &[t0, t1, t2] = reader.take_array()?;
+    Ok(heat_cost(u32::from_le_bytes([t0, t1, t2, 0])).of_all_periods())
+}
+
+fn room(reader: &mut Reader<'_>) -> Result<Option<Line>, Error> {
+    Ok(temperature(reader)?.map(|value| room_temperature(value, -2)))
+}
+
+fn radiator(reader: &mut Reader<'_>) -> Result<Option<Line>, Error> {
+    Ok(temperature(reader)?.map(|value| radiator_temperature(value, -2)))
+}
+
+fn temperature(reader: &mut Reader<'_>) -> Result<Option<i16>, Error> {
+    let value = reader.u16()?.cast_signed();
+    Ok((value != i16::MIN).then_some(value))
+}

@@ -1,0 +1,110 @@
+//! B Meters Hydrodigit water meters: the manufacturer's data behind DIF 0F.
+//!
+//! Manufacturer BMT, versions 13, 15 and 17, medium 06 or 07. The first byte says which parts follow, in this order:
+//!
+//! | bit | length | part |
+//! |---|---|---|
+//! | 01 | 1 | bits 3..0: battery voltage, by a table |
+//! | 02 | 4 | tampering: bits 7 magnet, 6 sensor, 5 module removed; date |
+//! | 80 | 3 | date of a leak |
+//! | 04 | 4 | volume that flowed back, litres |
+//! | 10 | 12 · 3 | volumes at the ends of January to December, 0.01 m³; FFFFFF if the meter did not run |
+//!
+//! Dates are year, month, day, two decimal digits each; 0 if there was none. The months to come are last year's: with the meter's date,
+//! which is an ordinary record, each has its own.
+//!
+//! Source of the facts: wmbusmeters, `hydrodigit.xmq`.
+
+use super::dates::{decimal, month_end};
+use super::sheet::{Sheet, battery_voltage, date, flags, volume};
+use super::{Format, Input, Is, Place};
+use crate::error::Error;
+use crate::reader::Reader;
+use crate::record::{Date, Record};
+
+pub(super) const FORMAT: Format = Format {
+    versions: Is::Of(&[0x13, 0x15, 0x17]),
+    media: Is::Of(&[0x06, 0x07]),
+    place: Place::Block,
+    is_encrypted: |_| false,
+    read,
+};
+
+/// Reads the data behind DIF 0F.
+///
+/// # Errors
+/// Truncated if a part is incomplete that the first byte announces.
+fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = input.reader();
+    let parts = reader.byte()?;
+    let mut sheet = Sheet::new();
+    if parts & 0x01 != 0 {
+        sheet.add(battery_voltage(millivolts(reader.byte()?), -3));
+    }
+    if parts & 0x02 != 0 {
+        let kind = reader.byte()?;
+        sheet.add(flags(kind.into(), &TAMPERING));
+        let day = decimal(*reader.take_array()?);
+        sheet.add_some(day.map(|day| date(day).in_error()));
+    }
+    if parts & 0x80 != 0 {
+        let day = decimal(*reader.take_array()?);
+        sheet.add_some(day.map(|day| date(day).leakage()));
+    }
+    if parts & 0x04 != 0 {
+        sheet.add(volume(reader.u32()?, -3).backward());
+    }
+    if parts & 0x10 != 0 {
+        months(&mut reader, input.date(), &mut sheet)?;
+    }
+    Ok(sheet.into_records())
+}
+
+/// Volumes at the ends of January to December. With the date of today, the storage number counts the months back.
+pub(super) fn months(
+    reader: &mut Reader<'_>,
+    today: Option<Date>,
+    sheet: &mut Sheet,
+) -> Result<(), Error> {
+    for month in 1..=12 {
+        let &[b0, b1, b2] = reader.take_array()?;
+        if [b0, b1, b2] == [0xFF; 3] {
+            continue;
+        }
+        let line = volume(u32::from_le_bytes([b0, b1, b2, 0]), -2);
+        let age = today
+            .and_then(Date::month)
+            .map(|this| match this.saturating_sub(month) {
+                0 => this + 12 - month,
+                months => months,
+            });
+        let end = today
+            .zip(age)
+            .and_then(|(today, age)| month_end(today, age.into()));
+        let any_year = Date::new(None, Some(month), None);
+        sheet.add(line.storage(age.unwrap_or(month)).at(end.or(any_year)));
+    }
+    Ok(())
+}
+
+/// The battery's voltage in mV.
+const fn millivolts(byte: u8) -> i64 {
+    match byte & 0xF {
+        0x1 => 1900,
+        0x2 => 2100,
+        0x3 => 2200,
+        0x4 => 2300,
+        0x5 => 2400,
+        0x6 => 2500,
+        0x7 => 2650,
+        0x8 => 2800,
+        0x9 => 2900,
+        0xA => 3050,
+        0xB => 3200,
+        0xC => 3350,
+        0xD => 3500,
+        _ => 3700,
+    }
+}
+
+const TAMPERING: [(u32, &str); 3] = [(0x80, "magnet"), (0x40, "sensor"), (0x20, "module removed")];

@@ -1,0 +1,41 @@
+//! Zenner water meters of version 0B: their records are all in the manufacturer's data.
+//!
+//! Manufacturer ZRI, version 0B, medium 16, behind DIF 0F.
+//!
+//! | offset | length | meaning |
+//! |---|---|---|
+//! | 0 | 4 | status; 0 if in order |
+//! | 4 | 4 | volume at the beginning of the month, 1/256 litre |
+//! | 8 | 4 | volume, 1/256 litre |
+//!
+//! Source of the facts: wmbusmeters, `zenner0b.xmq`.
+
+use super::sheet::{Sheet, error_bits, volume};
+use super::{Format, Input, Is, Place};
+use crate::error::Error;
+use crate::record::Record;
+
+pub(super) const FORMAT: Format = Format {
+    versions: Is::Of(&[0x0B]),
+    media: Is::Of(&[0x16]),
+    place: Place::Block,
+    is_encrypted: |_| false,
+    read,
+};
+
+/// Reads the data behind DIF 0F.
+///
+/// # Errors
+/// Truncated below 12 bytes.
+fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
+    let mut reader = input.reader();
+    let status = reader.u32()?;
+    let at_due_date = reader.u32()?;
+    let total = reader.u32()?;
+    let mut sheet = Sheet::new();
+    // 1/256 litre is 390625 · 10^-11 m³.
+    sheet.add(volume(i64::from(total) * 390_625, -11));
+    sheet.add(volume(i64::from(at_due_date) * 390_625, -11).storage(1_u8));
+    sheet.add(error_bits(status));
+    Ok(sheet.into_records())
+}
