@@ -3,5 +3,6 @@
 pub mod check_config;
 pub mod cli;
 pub mod exit;
+pub mod logging;
 pub mod settings;
 pub mod simulate;

@@ -1,0 +1,304 @@
+//! Logging: to the terminal when there is one, to the system's log for the service; errors reach the system's log always.
+//!
+//! A message passes the level's filter and the rate limit on the thread that logs it, then waits, bounded, for a thread of its own that
+//! writes it: no actor ever waits for a terminal or a log daemon. What does not fit there is counted and the count is logged.
+//! Messages carry the keys `actor`, `meter`, `reason` and `error` where they apply. Nothing secret is ever given to a logger.
+
+mod entry;
+mod limit;
+mod syslog;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use slog::{Drain, IgnoreResult, Logger, Never, OwnedKVList, Record, RecordStatic, b, o};
+use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use slog_term::{FullFormat, PlainSyncDecorator, TermDecorator};
+
+use self::entry::Entry;
+use self::limit::{Limits, RateLimit};
+use self::syslog::Syslog;
+pub use self::syslog::Target;
+use crate::settings::sections::Level;
+
+/// The program's log. Dropping it writes what is waiting.
+pub struct Logging {
+    logger: Logger,
+    level: Arc<LevelFilter>,
+    limit: RateLimit<IgnoreResult<Async>>,
+    guard: Option<AsyncGuard>,
+}
+
+impl Logging {
+    /// For the service: to the terminal if there is one; to the system's log all of it with `syslog`, otherwise errors only. What would
+    /// have nowhere to go is written to standard error.
+    pub fn for_service(level: Level, syslog: bool) -> Self {
+        Self::to(level, Some((Target::of_machine(), syslog)))
+    }
+
+    /// For commands that somebody types: to standard error only.
+    pub fn for_terminal(level: Level) -> Self {
+        Self::to(level, None)
+    }
+
+    fn to(level: Level, syslog: Option<(Target, bool)>) -> Self {
+        let terminal = match &syslog {
+            _ if io::stderr().is_terminal() => Some(Terminal::Colourful(Box::new(coloured()))),
+            Some((target, true)) if target.path().exists() => None,
+            _ => Some(Terminal::Plain(Box::new(plain()))),
+        };
+        let syslog = syslog.and_then(|(target, all)| {
+            let least = if all {
+                slog::Level::Trace
+            } else {
+                slog::Level::Error
+            };
+            Some((Mutex::new(Syslog::new(target).ok()?), least))
+        });
+        Self::with(Outputs { terminal, syslog }, level, Limits::default())
+    }
+
+    fn with(
+        outputs: impl Drain<Ok = (), Err = Never> + Send + 'static,
+        level: Level,
+        limits: Limits,
+    ) -> Self {
+        let (queue, guard) = Async::new(outputs)
+            .chan_size(QUEUE)
+            .overflow_strategy(OverflowStrategy::DropAndReport)
+            .thread_name("log".to_owned())
+            .build_with_guard();
+        let limit = RateLimit::new(queue.ignore_res(), limits);
+        let level = Arc::new(LevelFilter(AtomicUsize::new(level.to_slog().as_usize())));
+        let logger = Logger::root(
+            Filtered {
+                level: Arc::clone(&level),
+                drain: limit.clone(),
+            },
+            o!(),
+        );
+        Self {
+            logger,
+            level,
+            limit,
+            guard: Some(guard),
+        }
+    }
+
+    /// What everything is logged with.
+    pub fn logger(&self) -> &Logger {
+        &self.logger
+    }
+
+    /// From now on, messages less important than this are not logged.
+    pub fn change_level(&self, level: Level) {
+        self.level
+            .0
+            .store(level.to_slog().as_usize(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.limit.report_all();
+        // A terminal that is held, or a pipe that nobody reads, must not keep the program from ending.
+        let (done, is_done) = mpsc::channel();
+        let guard = self.guard.take();
+        let flushing = thread::Builder::new().spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
+        if flushing.is_ok() {
+            let _ = is_done.recv_timeout(LONGEST_FLUSH);
+        }
+    }
+}
+
+impl Level {
+    fn to_slog(self) -> slog::Level {
+        match self {
+            Self::Error => slog::Level::Error,
+            Self::Warning => slog::Level::Warning,
+            Self::Info => slog::Level::Info,
+            Self::Debug => slog::Level::Debug,
+        }
+    }
+}
+
+/// The least important level that is logged, as slog counts them. It can be changed while the program runs.
+struct LevelFilter(AtomicUsize);
+
+impl LevelFilter {
+    fn admits(&self, level: slog::Level) -> bool {
+        level.as_usize() <= self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Filtered<D> {
+    level: Arc<LevelFilter>,
+    drain: D,
+}
+
+impl<D: Drain<Ok = (), Err = Never>> Drain for Filtered<D> {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        if self.level.admits(record.level()) {
+            self.drain.log(record, values)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_enabled(&self, level: slog::Level) -> bool {
+        self.level.admits(level)
+    }
+}
+
+/// Where messages end.
+struct Outputs {
+    terminal: Option<Terminal>,
+    syslog: Option<(Mutex<Syslog>, slog::Level)>,
+}
+
+enum Terminal {
+    Colourful(Box<FullFormat<TermDecorator>>),
+    Plain(Box<FullFormat<PlainSyncDecorator<io::Stderr>>>),
+}
+
+impl Drain for Outputs {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        let entry = Entry::of(record, values);
+        if let Some((syslog, least)) = &self.syslog
+            && record.level().is_at_least(*least)
+        {
+            syslog
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .send(&entry, Timestamp::now());
+        }
+        if let Some(terminal) = &self.terminal {
+            let place = record.location();
+            let record = RecordStatic {
+                location: place,
+                tag: "",
+                level: entry.level,
+            };
+            let message = format_args!("{}", entry.message);
+            let (pairs, none) = (b!(), OwnedKVList::from(o!(entry.clone())));
+            let record = Record::new(&record, &message, pairs);
+            // There is nobody to tell that the terminal is gone.
+            let _ = match terminal {
+                Terminal::Colourful(format) => format.log(&record, &none),
+                Terminal::Plain(format) => format.log(&record, &none),
+            };
+        }
+        Ok(())
+    }
+}
+
+fn coloured() -> FullFormat<TermDecorator> {
+    let format = FullFormat::new(TermDecorator::new().stderr().build());
+    format
+        .use_custom_timestamp(time)
+        .use_original_order()
+        .build()
+}
+
+fn plain() -> FullFormat<PlainSyncDecorator<io::Stderr>> {
+    let format = FullFormat::new(PlainSyncDecorator::new(io::stderr()));
+    format
+        .use_custom_timestamp(time)
+        .use_original_order()
+        .build()
+}
+
+/// As in the data messages: UTC, ISO 8601.
+fn time(out: &mut dyn io::Write) -> io::Result<()> {
+    write!(out, "{:.3}", Timestamp::now())
+}
+
+/// Messages waiting to be written. With the rate limit in front of it, only a terminal that is held fills it.
+const QUEUE: usize = 1024;
+const LONGEST_FLUSH: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use slog::{debug, error, info};
+
+    use super::entry::tests::Memory;
+    use super::*;
+
+    #[test]
+    fn the_level_can_be_changed_while_running() {
+        let memory = Memory::default();
+        let logging = Logging::with(memory.clone(), Level::Info, Limits::default());
+        info!(logging.logger(), "one");
+        debug!(logging.logger(), "two");
+        logging.change_level(Level::Debug);
+        debug!(logging.logger(), "three");
+        logging.change_level(Level::Error);
+        info!(logging.logger(), "four");
+        error!(logging.logger(), "five");
+        drop(logging);
+        assert_eq!(memory.lines(), ["I one", "D three", "E five"]);
+    }
+
+    #[test]
+    fn errors_reach_the_systems_log_always_and_the_rest_if_wanted() {
+        for (all, expected) in [(true, vec!["small", "large"]), (false, vec!["large"])] {
+            let folder = tempfile::tempdir().unwrap();
+            let path: PathBuf = folder.path().join("log");
+            let daemon = UnixDatagram::bind(&path).unwrap();
+            let logging = Logging::to(Level::Info, Some((Target::Rfc5424(path), all)));
+            info!(logging.logger(), "small");
+            error!(logging.logger(), "large");
+            drop(logging);
+            daemon.set_nonblocking(true).unwrap();
+            let mut heard = Vec::new();
+            let mut buffer = [0; 4096];
+            while let Ok(length) = daemon.recv(&mut buffer) {
+                heard.push(
+                    String::from_utf8_lossy(&buffer[..length])
+                        .rsplit(' ')
+                        .next()
+                        .unwrap()
+                        .to_owned(),
+                );
+            }
+            assert_eq!(heard, expected);
+        }
+    }
+
+    #[test]
+    fn an_output_that_hangs_does_not_keep_the_program_from_ending() {
+        struct Hanging;
+        impl Drain for Hanging {
+            type Ok = ();
+            type Err = Never;
+            fn log(&self, _: &Record<'_>, _: &OwnedKVList) -> Result<(), Never> {
+                loop {
+                    thread::park();
+                }
+            }
+        }
+        let logging = Logging::with(Hanging, Level::Info, Limits::default());
+        let start = std::time::Instant::now();
+        for number in 0..2 * QUEUE {
+            info!(logging.logger(), "more"; "reason" => number);
+        }
+        drop(logging);
+        assert!(start.elapsed() < LONGEST_FLUSH + Duration::from_secs(5));
+    }
+}
