@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::{ExitCode, Termination};
 
-/// The exit codes. Wrong use of the command line is 2, as everywhere.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -11,6 +11,8 @@ pub enum Exit {
     Clean = 0,
     /// Anything that has no code of its own: a file that cannot be read, an input line that is no telegram.
     Failed = 1,
+    /// The command line makes no sense.
+    WrongUse = 2,
     /// An actor failed again and again: starting the program anew may help.
     GaveUp = 70,
     /// The settings cannot be used: starting the program anew does not help.
@@ -19,9 +21,10 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, with what a service manager and its operator need to know.
-    pub const ALL: [(Self, &str); 4] = [
+    pub const ALL: [(Self, &str); 5] = [
         (Self::Clean, "stopped because it was asked to"),
         (Self::Failed, "failed for another reason"),
+        (Self::WrongUse, "the command line makes no sense"),
         (
             Self::GaveUp,
             "gave up: a part of it failed again and again; start it anew",

@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod cli;
+pub mod decode;
 pub mod exit;
 pub mod logging;
 pub mod settings;

@@ -9,7 +9,6 @@ mod limit;
 mod syslog;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -234,6 +233,7 @@ const LONGEST_FLUSH: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
 
     use slog::{debug, error, info};
 

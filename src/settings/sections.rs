@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use omnigate_actors::driver::Source;
 use omnigate_actors::driver::dongle::{Timing, Wanted};
 use omnigate_actors::driver::port::PortPath;
+use omnigate_actors::mqtt::{Broker, BrokerUrl, Tls};
 use omnigate_actors::secrets::Secret;
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
 use super::document::{Keys, Mistake};
 use super::secrets::{self, Environment};
-use super::values::{BrokerUrl, GatewayId, from_text};
+use super::values::{Bounded, GatewayId, from_text};
 
 /// `[gateway]`: who this gateway is and where it keeps its things.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,7 +98,7 @@ impl Driver {
 pub struct Mqtt {
     /// Where the broker is: `mqtt://HOST[:PORT]`, port 1883 unless given, or `mqtts://HOST[:PORT]` for TLS, port 8883 unless given.
     /// Default: `mqtt://localhost:1883`.
-    #[serde(default = "local_broker", deserialize_with = "from_text")]
+    #[serde(default, deserialize_with = "from_text")]
     pub url: BrokerUrl,
     /// The user name. Default: none.
     #[serde(default)]
@@ -111,6 +112,15 @@ pub struct Mqtt {
     /// The certificates, PEM, of those who may vouch for the broker's. Default: those that the system trusts.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The gateway's own certificate, PEM, for brokers that want one. Default: none.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of that certificate, PEM. Default: it is in the same file.
+    #[serde(default)]
+    pub private_key_file: Option<PathBuf>,
+    /// After so much silence the connection is tested. Seconds, 5 to 3600. Default: 30.
+    #[serde(default = "keep_alive")]
+    pub keep_alive: KeepAlive,
     /// With it, only a STOP message with this payload stops the gateway. Default: none, any STOP message does. After loading the settings
     /// it is the one in force, wherever it came from.
     #[serde(default)]
@@ -121,6 +131,21 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
+    /// The same in the words of the MQTT session.
+    pub fn broker(&self) -> Broker {
+        Broker {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            tls: Tls {
+                ca_file: self.ca_file.clone(),
+                certificate_file: self.certificate_file.clone(),
+                private_key_file: self.private_key_file.clone(),
+            },
+            keep_alive: self.keep_alive.seconds(),
+            ..Broker::at(self.url.clone())
+        }
+    }
+
     pub(super) fn contradictions(&self, keys: &Keys, mistakes: &mut Vec<Mistake>) {
         for secret in ["password", "stop_token"] {
             let file = format!("{secret}_file");
@@ -131,16 +156,27 @@ impl Mqtt {
                 ));
             }
         }
-        if let Some(ca_file) = &self.ca_file {
-            if !self.url.tls() && !keys.refused("url") {
+        for (key, file) in [
+            ("ca_file", &self.ca_file),
+            ("certificate_file", &self.certificate_file),
+            ("private_key_file", &self.private_key_file),
+        ] {
+            let Some(file) = file else { continue };
+            if !self.url.is_tls() && !keys.refused("url") {
                 mistakes.push(keys.mistake(
-                    "ca_file",
+                    key,
                     format!("{} is not encrypted: it needs mqtts://", self.url),
                 ));
             }
-            if let Err(error) = std::fs::File::open(ca_file) {
-                mistakes.push(keys.mistake("ca_file", format!("cannot be read: {error}")));
+            if let Err(error) = std::fs::File::open(file) {
+                mistakes.push(keys.mistake(key, format!("cannot be read: {error}")));
             }
+        }
+        if keys.has("private_key_file") && !keys.has("certificate_file") {
+            mistakes.push(keys.mistake(
+                "private_key_file",
+                "there is no certificate_file that it belongs to",
+            ));
         }
         if self.username.as_deref() == Some("") {
             mistakes.push(keys.mistake("username", "is empty"));
@@ -212,8 +248,11 @@ const fn c1a() -> Wanted {
     Wanted::Mode(LinkMode::C1a)
 }
 
-fn local_broker() -> BrokerUrl {
-    BrokerUrl::local()
+/// Seconds.
+pub type KeepAlive = Bounded<5, 3600>;
+
+const fn keep_alive() -> KeepAlive {
+    KeepAlive::constant::<30>()
 }
 
 const fn yes() -> bool {

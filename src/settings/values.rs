@@ -1,7 +1,6 @@
 //! The types of single settings: what may be written, in which unit, from where to where. Their errors never repeat what was written.
 
 use std::fmt;
-use std::num::NonZeroU16;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,6 +19,12 @@ impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
         } else {
             None
         }
+    }
+
+    /// A number that the compiler finds within the bounds.
+    pub const fn constant<const NUMBER: u64>() -> Self {
+        const { assert!(MIN <= NUMBER && NUMBER <= MAX) }
+        Self(NUMBER)
     }
 
     /// The number.
@@ -106,148 +111,5 @@ impl FromStr for GatewayId {
 impl fmt::Display for GatewayId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.gateway_id())
-    }
-}
-
-/// Where the broker is: `mqtt://HOST[:PORT]`, or `mqtts://HOST[:PORT]` for TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerUrl {
-    tls: bool,
-    host: String,
-    port: u16,
-}
-
-impl BrokerUrl {
-    /// A broker on this machine.
-    pub fn local() -> Self {
-        Self {
-            tls: false,
-            host: "localhost".to_owned(),
-            port: 1883,
-        }
-    }
-
-    /// Whether the connection is encrypted.
-    pub fn tls(&self) -> bool {
-        self.tls
-    }
-
-    /// A name or an address; one of IPv6 in brackets.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// 1883 or, with TLS, 8883, unless it was given.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl FromStr for BrokerUrl {
-    type Err = BrokerUrlError;
-
-    fn from_str(text: &str) -> Result<Self, BrokerUrlError> {
-        let (scheme, rest) = text.split_once("://").ok_or(BrokerUrlError::Form)?;
-        let tls = match scheme {
-            "mqtt" => false,
-            "mqtts" => true,
-            _ => return Err(BrokerUrlError::Form),
-        };
-        if rest.contains('@') {
-            return Err(BrokerUrlError::Credentials);
-        }
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        // The colons inside the brackets of an IPv6 address are not the port's.
-        let after_brackets = rest.find(']').map_or(0, |bracket| bracket + 1);
-        let (host, port) = match rest.get(after_brackets..).and_then(|tail| tail.find(':')) {
-            Some(colon) => {
-                let (host, port) = rest.split_at(after_brackets + colon);
-                let port: NonZeroU16 = port
-                    .trim_start_matches(':')
-                    .parse()
-                    .map_err(|_| BrokerUrlError::Port)?;
-                (host, port.get())
-            }
-            None => (rest, if tls { 8883 } else { 1883 }),
-        };
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        let allowed = |c: char| {
-            c.is_ascii_alphanumeric() || "-._".contains(c) || (bracketed && "[]:%".contains(c))
-        };
-        if host.is_empty() || !host.chars().all(allowed) {
-            return Err(BrokerUrlError::Form);
-        }
-        Ok(Self {
-            tls,
-            host: host.to_owned(),
-            port,
-        })
-    }
-}
-
-impl fmt::Display for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
-    }
-}
-
-/// Text that is no broker's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BrokerUrlError {
-    /// It has another form.
-    #[error("expected mqtt://HOST, mqtt://HOST:PORT or the same with mqtts")]
-    Form,
-    /// It holds a user name or a password, which would be shown wherever the address is.
-    #[error("a user name and a password do not belong here: use `username` and `password_file`")]
-    Credentials,
-    /// The port is no number from 1 to 65535.
-    #[error("the port is a number from 1 to 65535")]
-    Port,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broker_is_named_with_or_without_port() {
-        let show = |text: &str| text.parse::<BrokerUrl>().map(|url| url.to_string());
-        assert_eq!(show("mqtt://localhost").unwrap(), "mqtt://localhost:1883");
-        assert_eq!(
-            show("mqtts://cloud.example.org/").unwrap(),
-            "mqtts://cloud.example.org:8883"
-        );
-        assert_eq!(
-            show("mqtt://192.0.2.7:4711").unwrap(),
-            "mqtt://192.0.2.7:4711"
-        );
-        assert_eq!(
-            show("mqtts://[2001:db8::1]").unwrap(),
-            "mqtts://[2001:db8::1]:8883"
-        );
-        assert_eq!(
-            show("mqtt://[2001:db8::1]:99").unwrap(),
-            "mqtt://[2001:db8::1]:99"
-        );
-    }
-
-    #[test]
-    fn anything_else_is_refused_without_repeating_it() {
-        for (text, error) in [
-            ("localhost", BrokerUrlError::Form),
-            ("http://localhost", BrokerUrlError::Form),
-            ("mqtt://", BrokerUrlError::Form),
-            ("mqtt://a/b", BrokerUrlError::Form),
-            ("mqtt://a b", BrokerUrlError::Form),
-            ("mqtt://2001:db8::1", BrokerUrlError::Port),
-            ("mqtt://a:", BrokerUrlError::Port),
-            ("mqtt://a:0", BrokerUrlError::Port),
-            ("mqtt://a:65536", BrokerUrlError::Port),
-            ("mqtt://me:s3cret@a", BrokerUrlError::Credentials),
-        ] {
-            assert_eq!(text.parse::<BrokerUrl>(), Err(error), "{text}");
-            assert!(!error.to_string().contains("s3cret"));
-        }
     }
 }

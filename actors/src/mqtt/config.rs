@@ -142,6 +142,17 @@ impl BrokerUrl {
     }
 }
 
+/// A broker on this machine.
+impl Default for BrokerUrl {
+    fn default() -> Self {
+        Self {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 1883,
+        }
+    }
+}
+
 impl FromStr for BrokerUrl {
     type Err = UrlError;
 

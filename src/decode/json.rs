@@ -1,0 +1,230 @@
+//! Answers as JSON. Numbers are exact decimals, never binary fractions.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use omnigate_actors::driver::lines::LineError;
+use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
+use serde_json::Number;
+use wmbus::{Error, ErrorKind, KeyError, Profile, Reading, Record, Unit, Value};
+
+/// A telegram that was decoded.
+pub struct Success {
+    pub reading: Reading,
+    pub profile: Option<Arc<Profile>>,
+}
+
+/// A line that was not.
+pub struct Failure {
+    what: Cow<'static, str>,
+    layer: &'static str,
+    offset: usize,
+    kind: Option<ErrorKind>,
+}
+
+impl Failure {
+    /// There is nothing on the line, or only a comment.
+    pub const NO_TELEGRAM: Self = Self {
+        what: Cow::Borrowed("no telegram"),
+        layer: LINE,
+        offset: 0,
+        kind: None,
+    };
+
+    /// Is it a part of a message of which others are to come?
+    pub fn is_incomplete(&self) -> bool {
+        self.kind == Some(ErrorKind::Incomplete)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let Error {
+            layer,
+            offset,
+            kind,
+        } = error;
+        Self {
+            what: kind.to_string().into(),
+            layer: layer.name(),
+            offset,
+            kind: Some(kind),
+        }
+    }
+}
+
+impl From<LineError> for Failure {
+    fn from(error: LineError) -> Self {
+        let offset = match error {
+            LineError::NotHex(character) => character - 1,
+            _ => 0,
+        };
+        Self {
+            what: error.to_string().into(),
+            layer: LINE,
+            offset,
+            kind: None,
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self {
+            what: error.to_string().into(),
+            layer: "key",
+            offset: 0,
+            kind: None,
+        }
+    }
+}
+
+/// Writes the answer and ends its line.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_line(answer: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    out.write_all(b"\n")
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Failure", 3)?;
+        object.serialize_field("error", &self.what)?;
+        object.serialize_field("layer", self.layer)?;
+        object.serialize_field("offset", &self.offset)?;
+        object.end()
+    }
+}
+
+impl Serialize for Success {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Reading {
+            address,
+            access_number,
+            security,
+            records,
+            ..
+        } = &self.reading;
+        let mut object = serializer.serialize_struct("Success", 8)?;
+        object.serialize_field("id", &Text(address.identification))?;
+        object.serialize_field("manufacturer", &Text(address.manufacturer))?;
+        object.serialize_field("version", &address.version)?;
+        object.serialize_field("medium", &address.medium.0)?;
+        object.serialize_field("access_number", &access_number.map(|number| number.0))?;
+        object.serialize_field("security", &Text(security))?;
+        object.serialize_field("records", &Records(records))?;
+        object.serialize_field("fields", &Fields(self))?;
+        object.end()
+    }
+}
+
+/// What prints as text.
+struct Text<T>(T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Records<'a>(&'a [Record]);
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(RecordJson))
+    }
+}
+
+struct RecordJson<'a>(&'a Record);
+
+impl Serialize for RecordJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
+        let mut object = serializer.serialize_struct("Record", 8)?;
+        object.serialize_field("quantity", &Text(record.quantity))?;
+        object.serialize_field("value", &ValueJson(&record.value))?;
+        object.serialize_field("unit", &record.unit_text.as_deref().or(symbol(record.unit)))?;
+        object.serialize_field("storage", &record.storage)?;
+        object.serialize_field("tariff", &record.tariff)?;
+        object.serialize_field("subunit", &record.subunit)?;
+        object.serialize_field("function", record.function.name())?;
+        object.serialize_field("qualifiers", &Qualifiers(record))?;
+        object.end()
+    }
+}
+
+struct Qualifiers<'a>(&'a Record);
+
+impl Serialize for Qualifiers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.qualifiers.iter().map(Text))
+    }
+}
+
+/// The values that the meter's profile names; without a profile, all of them under generated names.
+struct Fields<'a>(&'a Success);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Success { reading, profile } = self.0;
+        let unknown;
+        let profile = match profile {
+            Some(profile) => profile.as_ref(),
+            None => {
+                unknown = Profile::unknown(reading.address.manufacturer);
+                &unknown
+            }
+        };
+        let fields = reading.fields(profile);
+        let mut names = HashSet::with_capacity(fields.len());
+        let mut object = serializer.serialize_map(None)?;
+        for field in &fields {
+            // A meter that sends a value twice is asked for the first.
+            if names.insert(field.name.as_str()) {
+                object.serialize_entry(&field.name, &FieldJson(&field.value, field.unit))?;
+            }
+        }
+        object.end()
+    }
+}
+
+struct FieldJson<'a>(&'a Value, Unit);
+
+impl Serialize for FieldJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Field", 2)?;
+        object.serialize_field("value", &ValueJson(self.0))?;
+        object.serialize_field("unit", &symbol(self.1))?;
+        object.end()
+    }
+}
+
+/// A number, a text, or nothing where the meter has no value.
+struct ValueJson<'a>(&'a Value);
+
+impl Serialize for ValueJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Absent => serializer.serialize_none(),
+            // Plain notation of a decimal is a JSON number.
+            Value::Decimal(decimal) => {
+                Number::from_string_unchecked(decimal.to_string()).serialize(serializer)
+            }
+            Value::Text(text) => serializer.serialize_str(text),
+            other => serializer.collect_str(other),
+        }
+    }
+}
+
+/// Plain numbers have no unit.
+fn symbol(unit: Unit) -> Option<&'static str> {
+    (unit != Unit::None).then_some(unit.symbol())
+}
+
+/// The layer of errors that are about the line and not about a telegram.
+const LINE: &str = "line";
