@@ -74,9 +74,10 @@ struct Meters {
     /// For lines without a key.
     key: Option<Key>,
     /// Only meters of which a telegram was good are kept: damaged addresses do not fill the memory.
-    known: HashMap<Address, Meter>,
+    known: HashMap<Address, Vec<Meter>>,
 }
 
+/// A meter as one key, or none, shows it: what was verified with one says nothing about telegrams with another.
 struct Meter {
     key: Option<Key>,
     decoder: Decoder,
@@ -98,27 +99,25 @@ impl Meters {
         let line = TelegramLine::parse(text)?.ok_or(Failure::NO_TELEGRAM)?;
         let bytes = link::normalise(&line.telegram)?;
         let address = Telegram::parse(&bytes)?.address();
-        match self.known.get_mut(&address) {
-            Some(meter) if line.key.is_none_or(|digits| meter.has_key(digits)) => {
-                meter.decode(&bytes)
-            }
-            _ => {
-                let key = match line.key {
-                    Some(digits) => Some(Key::new(digits)?),
-                    None => self.key.clone(),
-                };
-                let mut meter = Meter::new(key);
-                let answer = meter.decode(&bytes);
-                // The first part of a message is kept for the others.
-                if !answer
-                    .as_ref()
-                    .is_err_and(|failure| !failure.is_incomplete())
-                {
-                    self.known.insert(address, meter);
-                }
-                answer
-            }
+        let digits = line
+            .key
+            .or(self.key.as_ref().map(|key| key.digits.as_str()));
+        let known = self.known.get_mut(&address);
+        if let Some(meter) =
+            known.and_then(|meters| meters.iter_mut().find(|meter| meter.has_key(digits)))
+        {
+            return meter.decode(&bytes);
         }
+        let mut meter = Meter::new(digits.map(Key::new).transpose()?);
+        let answer = meter.decode(&bytes);
+        // The first part of a message is kept for the others.
+        if answer
+            .as_ref()
+            .map_or_else(Failure::is_incomplete, |_| true)
+        {
+            self.known.entry(address).or_default().push(meter);
+        }
+        answer
     }
 }
 
@@ -128,10 +127,11 @@ impl Meter {
         Self { key, decoder }
     }
 
-    fn has_key(&self, digits: &str) -> bool {
-        self.key
-            .as_ref()
-            .is_some_and(|key| key.digits.eq_ignore_ascii_case(digits))
+    fn has_key(&self, digits: Option<&str>) -> bool {
+        match (&self.key, digits) {
+            (Some(key), Some(digits)) => key.digits.eq_ignore_ascii_case(digits),
+            (key, digits) => key.is_none() && digits.is_none(),
+        }
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<Success, Failure> {

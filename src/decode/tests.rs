@@ -69,8 +69,7 @@ fn every_line_is_answered_in_order_and_one_bad_one_makes_all_bad() {
             "null null null",
             "line 0 no telegram",
             "line 0 character 1 of the telegram is no hexadecimal digit",
-            // The meter's key is known from the first line.
-            "null null null",
+            "ell 17 encrypted, and no key is known",
             "ell 17 wrong key",
             "key 0 a key of 32 hexadecimal digits is needed, 2 characters were given",
             "line 0 more than a telegram and a key",
