@@ -5,7 +5,7 @@
 //! the signature chooses the layout, and the full frame, put together from the layout's headers and these values,
 //! must have the CRC that was sent.
 
-use crate::crc::{self, En13757};
+use crate::crc;
 use crate::error::{Error, ErrorKind};
 use crate::reader::Reader;
 use crate::record::{self, Header, Record};
@@ -116,28 +116,25 @@ impl Layout {
         let found = reader.u16()?;
         let mut records = Vec::with_capacity(self.parts.len());
         let mut series = Vec::new();
-        let mut full = En13757::new();
+        let mut full = Vec::with_capacity(self.bytes.len() + reader.left().len());
         for (part, header) in self.parts() {
             let before = reader.left();
             match &part.kind {
                 Kind::Record(header) => {
-                    let record = Record {
-                        value: header.read_value(reader)?,
-                        ..header.template.clone()
-                    };
+                    let value = header.read_value(reader)?;
                     if header.is_series() {
                         series.push((records.len(), header.as_ref().clone()));
                     }
-                    records.push(record);
+                    records.push(header.template.with(value));
                 }
                 Kind::Manufacturer => records.push(Record::manufacturer_data(reader.rest())),
             }
-            full.update(header);
+            full.extend_from_slice(header);
             let read = before.len() - reader.left().len();
-            full.update(before.get(..read).unwrap_or_default());
+            full.extend_from_slice(before.get(..read).unwrap_or_default());
         }
         reader.finish()?;
-        let expected = full.finish();
+        let expected = crc::en13757(&full);
         if expected != found {
             let kind = ErrorKind::Crc { expected, found };
             return Err(Error { kind, ..here });
@@ -158,10 +155,8 @@ impl Layout {
             if reader.take(header.len()).ok()? != header || kind.is_series() {
                 return None;
             }
-            records.push(Record {
-                value: kind.read_value(&mut reader).ok()?,
-                ..kind.template.clone()
-            });
+            let value = kind.read_value(&mut reader).ok()?;
+            records.push(kind.template.with(value));
         }
         (!reader.any_left()).then_some(records)
     }

@@ -108,20 +108,27 @@ impl Header {
     /// reserves.
     #[inline]
     pub fn read_value(&self, reader: &mut Reader<'_>) -> Result<Value, Error> {
-        let value = match self.field {
-            Field::None => Value::Absent,
-            Field::Integer(length) => self.integer(reader.take(length.into())?),
+        match self.field {
+            _ if self.error => self.skip_value(reader),
+            Field::Integer(length) => Ok(self.integer(reader.take(length.into())?)),
+            Field::None => Ok(Value::Absent),
             Field::Real => {
                 let real = f32::from_le_bytes(*reader.take_array()?);
-                self.number(Decimal::from_f32(real))
+                Ok(self.number(Decimal::from_f32(real)))
             }
-            Field::Digits(length) => self.digits(reader.take(length.into())?, false),
-            Field::Variable => self.variable(reader)?,
-        };
-        if self.is_error() {
-            return Ok(Value::Absent);
+            Field::Digits(length) => Ok(self.digits(reader.take(length.into())?, false)),
+            Field::Variable => self.variable(reader),
         }
-        Ok(value)
+    }
+
+    /// A record with an error has no value, whatever stands in its place.
+    #[cold]
+    fn skip_value(&self, reader: &mut Reader<'_>) -> Result<Value, Error> {
+        match self.field.len() {
+            Some(length) => _ = reader.take(length)?,
+            None => _ = self.variable(reader)?,
+        }
+        Ok(Value::Absent)
     }
 
     fn variable(&self, reader: &mut Reader<'_>) -> Result<Value, Error> {
@@ -237,9 +244,16 @@ fn signed(bytes: &[u8]) -> Option<Option<i64>> {
 
 #[inline]
 fn unsigned(bytes: &[u8]) -> Option<u64> {
-    let mut padded = [0; 8];
-    padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    Some(u64::from_le_bytes(padded))
+    Some(match *bytes {
+        [a] => a.into(),
+        [a, b] => u16::from_le_bytes([a, b]).into(),
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+        _ => {
+            let mut padded = [0; 8];
+            padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            u64::from_le_bytes(padded)
+        }
+    })
 }
 
 /// Types F, G, I and J tell themselves apart by their sizes.

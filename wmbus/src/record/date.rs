@@ -175,32 +175,34 @@ impl Date {
         Self::new(Some(year), Some(month), Some(day))
     }
 
-    /// The date half a month later, or earlier: the days 1 and 16 of each month take turns.
+    /// The date that many half months later, or earlier: 15 days are half a month, the last day belongs to the 15th.
     pub(crate) const fn plus_half_months(self, halves: i32) -> Option<Self> {
         if halves % 2 == 0 || self.day == 0 {
             return self.plus_months(halves / 2);
         }
-        // One half from here to the other side of the month, the rest in whole months.
-        let (day, months) = match (self.day > 15, halves > 0) {
-            (true, true) => (self.day - 15, (halves - 1) / 2 + 1),
-            (true, false) => (self.day - 15, (halves + 1) / 2),
-            (false, true) => (self.day + 15, (halves - 1) / 2),
-            (false, false) => (self.day + 15, (halves + 1) / 2 - 1),
+        let last = self.day == days_of(self.year, self.month);
+        let first_half = if last {
+            15
+        } else if self.day > 15 {
+            self.day - 15
+        } else {
+            self.day
         };
-        let Self { year, month, .. } = self;
-        let first = Self {
-            year,
-            month,
-            day: 1,
+        let months = (halves + (self.day > 15) as i32).div_euclid(2);
+        let Some(first) = (Self { day: 1, ..self }).plus_months(months) else {
+            return None;
         };
-        match first.plus_months(months) {
-            Some(Self { year, month, .. }) => {
-                let length = days_of(year, month);
-                let day = if day > length { length } else { day };
-                Self::new(Some(year), Some(month), Some(day))
+        let day = if self.day > 15 {
+            first_half
+        } else {
+            let length = days_of(first.year, first.month);
+            if first_half + 15 > length {
+                length
+            } else {
+                first_half + 15
             }
-            None => None,
-        }
+        };
+        Some(Self { day, ..first })
     }
 }
 

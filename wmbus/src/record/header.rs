@@ -2,7 +2,7 @@
 
 use super::data::{Correction, Field};
 use super::plain_text;
-use super::qualifier::{EXTENSION, MANUFACTURER, Qualifier, Qualifiers};
+use super::qualifier::{EXTENSION, MANUFACTURER, Qualifier};
 use super::quantity::Quantity;
 use super::vif::{self, Coding, Meaning};
 use super::{Function, Record, series};
@@ -21,6 +21,8 @@ pub(crate) struct Header {
     pub coding: Coding,
     /// What is done with the number.
     pub correction: Correction,
+    /// Does the header itself say that there is no value (a record error, table 18)?
+    pub error: bool,
 }
 
 impl Header {
@@ -71,6 +73,7 @@ impl Header {
             field,
             coding,
             correction: Correction::power(exponent),
+            error: false,
         };
         match vif & 0x7F {
             PLAIN_TEXT => header.read_plain_text(vif, reader)?,
@@ -137,6 +140,7 @@ impl Header {
                 _ if self.correction.apply(code) => {}
                 _ => {
                     self.redefine(code);
+                    self.error |= Qualifier::Standard(code).is_error();
                     self.qualify(vife, reader)?;
                 }
             }
@@ -192,12 +196,6 @@ impl Header {
         if self.coding == Coding::Number {
             self.coding = Coding::Unsigned;
         }
-    }
-
-    /// Does the header itself say that there is no value (a record error, table 18)?
-    pub fn is_error(&self) -> bool {
-        let qualifiers: &Qualifiers = &self.template.qualifiers;
-        !qualifiers.is_empty() && qualifiers.iter().any(Qualifier::is_error)
     }
 }
 

@@ -71,6 +71,16 @@ impl Default for Record {
 }
 
 impl Record {
+    /// The same record with this value.
+    #[inline]
+    pub(crate) fn with(&self, value: Value) -> Self {
+        Self {
+            value,
+            unit_text: self.unit_text.clone(),
+            ..*self
+        }
+    }
+
     /// The manufacturer's bytes, as they are.
     pub(crate) fn manufacturer_data(bytes: &[u8]) -> Self {
         Self {
@@ -220,10 +230,7 @@ impl<'a> Records<'a> {
         let length = self.reader.offset() - start.offset();
         let value = header.read_value(&mut self.reader)?;
         Ok(Some(Part {
-            record: Record {
-                value,
-                ..header.template.clone()
-            },
+            record: header.template.with(value),
             header: Some(header),
             header_bytes: start.left().get(..length).unwrap_or_default(),
         }))
