@@ -21,9 +21,9 @@ use super::root::Root;
 /// How often is looked, and how long a thread may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Between two ticks, and between two looks.
+    /// Between two ticks, and between two looks at them.
     pub interval: Duration,
-    /// The longest time between two ticks of a healthy thread: far longer than any handler takes.
+    /// The longest time between two ticks of a healthy thread: far longer than any handler takes. Waits are looked at twice in it.
     pub silence: Duration,
 }
 
@@ -173,25 +173,53 @@ struct Watcher {
 impl Watcher {
     fn watch(&self, stopped: &mpsc::Receiver<()>, mut judge: impl FnMut(&[Complaint])) {
         let mut latest = Instant::now();
+        let mut overdue = (latest, Vec::new());
         while stopped.recv_timeout(self.limits.interval) == Err(RecvTimeoutError::Timeout) {
             let now = Instant::now();
-            // If this thread was held up as well, then the whole machine was, and everybody needs a moment to come round.
-            let held_up =
-                now.duration_since(latest) > self.limits.interval + self.limits.silence / 2;
+            let since_latest = now.duration_since(latest);
             latest = now;
-            if !held_up {
-                judge(&self.look(now));
+            // If this thread was held up as well, then the whole machine was, and everybody needs a moment to come round.
+            if since_latest > self.limits.interval + self.limits.silence / 2 {
+                continue;
             }
+            // There may be 100,000 children, and their limits are long: not at every look.
+            if now.duration_since(overdue.0) >= self.limits.silence / 2 {
+                overdue = (now, self.overdue(now));
+            }
+            let mut complaints = self.silent(now);
+            complaints.extend_from_slice(&overdue.1);
+            judge(&complaints);
         }
     }
 
-    fn look(&self, now: Instant) -> Vec<Complaint> {
+    fn silent(&self, now: Instant) -> Vec<Complaint> {
+        let silences = self.pulses.iter().map(|pulse| {
+            let ticked = self.start + Duration::from_millis(pulse.latest.load(Relaxed));
+            (pulse.arbiter, now.saturating_duration_since(ticked))
+        });
+        silences
+            .filter(|(_, silence)| *silence > self.limits.silence)
+            .map(|(arbiter, silence)| Complaint::Silent {
+                arbiter,
+                seconds: silence.as_secs(),
+                running: self.running(),
+            })
+            .collect()
+    }
+
+    fn running(&self) -> Vec<String> {
         let mut running = Vec::new();
-        let mut complaints = Vec::new();
         self.root.for_each_child(|child| {
             if child.busy() {
                 running.push(child.to_string());
             }
+        });
+        running
+    }
+
+    fn overdue(&self, now: Instant) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        self.root.for_each_child(|child| {
             for wait in child.waits() {
                 let waited = now.saturating_duration_since(wait.since);
                 if wait.limit.is_some_and(|limit| waited > limit) {
@@ -203,17 +231,6 @@ impl Watcher {
                 }
             }
         });
-        for pulse in &self.pulses {
-            let ticked = self.start + Duration::from_millis(pulse.latest.load(Relaxed));
-            let silent = now.saturating_duration_since(ticked);
-            if silent > self.limits.silence {
-                complaints.push(Complaint::Silent {
-                    arbiter: pulse.arbiter,
-                    seconds: silent.as_secs(),
-                    running: running.clone(),
-                });
-            }
-        }
         complaints
     }
 }
