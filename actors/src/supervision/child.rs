@@ -6,7 +6,8 @@ use std::time::Duration;
 use actix::dev::channel::{AddressReceiver, channel};
 use actix::prelude::{Actor, Addr, ArbiterHandle, Context, Supervised};
 
-use super::monitor::{Monitor, Order};
+use super::control::Order;
+use super::monitor::Monitor;
 use super::role::{Instance, Role};
 use super::root::Root;
 use super::supervised::Lives;
@@ -115,7 +116,7 @@ pub(super) struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let expected = self.monitor.order() != Order::Run;
+        let expected = self.monitor.control.order() != Order::Run;
         self.monitor.end();
         if !expected {
             self.root.give_up(&self.monitor, "its thread ended");
@@ -138,15 +139,15 @@ impl Handle {
     pub async fn stop(self) -> Stopped {
         /// To leave its code when dropped where it stands.
         const MERCY: Duration = Duration::from_millis(500);
-        let mut ended = self.monitor.ended();
-        self.monitor.give(Order::Stop);
+        let mut ended = self.monitor.control.ended();
+        self.monitor.control.give(Order::Stop);
         if tokio::time::timeout(self.monitor.role().shutdown.within, &mut ended)
             .await
             .is_ok()
         {
             return Stopped::Clean;
         }
-        self.monitor.give(Order::Kill);
+        self.monitor.control.give(Order::Kill);
         match tokio::time::timeout(MERCY, ended).await {
             Ok(_) => Stopped::Dropped,
             Err(_) => Stopped::Hangs,
@@ -166,6 +167,6 @@ pub async fn stop_in_reverse(children: Vec<Handle>) -> Vec<(Arc<Monitor>, Stoppe
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.monitor.give(Order::Stop);
+        self.monitor.control.give(Order::Stop);
     }
 }

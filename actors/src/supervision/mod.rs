@@ -86,6 +86,7 @@
 //! ```
 
 mod child;
+mod control;
 pub mod heartbeat;
 mod mail;
 mod monitor;

@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Context};
-use tokio::sync::oneshot;
 
+use super::control::Control;
 use super::panics::bounded;
 use super::role::{Instance, Role};
 
@@ -23,33 +22,21 @@ pub struct Monitor {
     at: AtomicU64,
     /// Its code is running right now.
     busy: AtomicBool,
-    order: AtomicU8,
     restarts: AtomicU32,
     lost: AtomicU32,
     refused: AtomicU64,
-    inner: Mutex<Inner>,
+    /// Boxed when it is first needed: most of many children never do. Locked for a few instructions at a time.
+    rare: Mutex<Option<Box<Rare>>>,
+    /// How it is told to stop.
+    pub(super) control: Control,
 }
 
-/// What does not fit into an atomic. Locked for a few instructions at a time, so that nobody ever waits for it.
-#[derive(Default)]
-struct Inner {
-    waker: Option<Waker>,
-    /// Boxed when it is first needed: most of many children never do.
-    rare: Option<Box<Rare>>,
-}
-
+/// What does not fit into an atomic.
 #[derive(Default)]
 struct Rare {
     last_exit: Option<LastExit>,
     failure: Option<String>,
     waits: Vec<Wait>,
-    stopped: Option<oneshot::Sender<()>>,
-}
-
-impl Inner {
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
 }
 
 /// What a child is doing.
@@ -103,11 +90,11 @@ impl Monitor {
             phase: AtomicU8::new(Phase::Starting as u8),
             at: AtomicU64::new(0),
             busy: AtomicBool::new(false),
-            order: AtomicU8::new(Order::Run as u8),
             restarts: AtomicU32::new(0),
             lost: AtomicU32::new(0),
             refused: AtomicU64::new(0),
-            inner: Mutex::new(Inner::default()),
+            rare: Mutex::new(None),
+            control: Control::default(),
         })
     }
 
@@ -163,18 +150,12 @@ impl Monitor {
 
     /// How its latest life ended, if one has.
     pub fn last_exit(&self) -> Option<LastExit> {
-        self.lock()
-            .rare
-            .as_ref()
-            .and_then(|rare| rare.last_exit.clone())
+        self.rare_if_any(|rare| rare.last_exit.clone())
     }
 
     /// The waits that the child is in, in no order.
     pub fn waits(&self) -> Vec<Wait> {
-        self.lock()
-            .rare
-            .as_ref()
-            .map_or_else(Vec::new, |rare| rare.waits.clone())
+        self.rare_if_any(|rare| rare.waits.clone())
     }
 
     /// Marks a wait within the role's limit: back-pressure, an answer. It ends when the guard is dropped. Beyond the limit the child
@@ -194,7 +175,7 @@ impl Monitor {
             since: now(),
             limit,
         };
-        self.lock().rare().waits.push(wait);
+        self.rare(|rare| rare.waits.push(wait));
         Waiting {
             monitor: Arc::clone(self),
             wait,
@@ -212,14 +193,11 @@ impl Monitor {
     }
 
     pub(super) fn set_failure(&self, reason: &str) {
-        self.lock().rare().failure = Some(bounded(reason, 200).to_owned());
+        self.rare(|rare| rare.failure = Some(bounded(reason, 200).to_owned()));
     }
 
     pub(super) fn take_failure(&self) -> Option<String> {
-        self.lock()
-            .rare
-            .as_mut()
-            .and_then(|rare| rare.failure.take())
+        self.rare_if_any(|rare| rare.failure.take())
     }
 
     pub(super) fn set_busy(&self, busy: bool) {
@@ -238,7 +216,7 @@ impl Monitor {
 
     pub(super) fn exited(&self, reason: &str, at: Instant, message_lost: bool) {
         let reason = bounded(reason, 200).to_owned();
-        self.lock().rare().last_exit = Some(LastExit { reason, at });
+        self.rare(|rare| rare.last_exit = Some(LastExit { reason, at }));
         if message_lost {
             self.lost.fetch_add(1, Relaxed);
         }
@@ -252,49 +230,21 @@ impl Monitor {
         self.refused.fetch_add(messages, Relaxed);
     }
 
-    /// What the child's owner wants of it.
-    pub(super) fn order(&self) -> Order {
-        Order::from(self.order.load(SeqCst))
-    }
-
-    /// Gives an order; one that is given already is not taken back.
-    pub(super) fn give(&self, order: Order) {
-        self.order.fetch_max(order as u8, SeqCst);
-        let waker = self.lock().waker.clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// From here on an order wakes this task.
-    pub(super) fn attach(&self, waker: Waker) {
-        self.lock().waker = Some(waker);
-    }
-
-    /// Resolves (as closed) when the child has ended; at once if it has.
-    pub(super) fn ended(&self) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        let mut inner = self.lock();
-        if Phase::from(self.phase.load(SeqCst)) != Phase::Stopped {
-            inner.rare().stopped = Some(sender);
-        }
-        receiver
-    }
-
     /// The last thing that happens to a child.
     pub(super) fn end(&self) {
-        let mut inner = self.lock();
         self.phase.store(Phase::Stopped as u8, SeqCst);
-        let waker = inner.waker.take();
-        let stopped = inner.rare.as_mut().and_then(|rare| rare.stopped.take());
-        // What these wake must not find the lock taken.
-        drop(inner);
-        drop((waker, stopped));
+        self.control.end();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn rare<T>(&self, access: impl FnOnce(&mut Rare) -> T) -> T {
         // Nothing inside a lock can panic half-way, so a poisoned one is as good as any.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut rare = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
+        access(rare.get_or_insert_default())
+    }
+
+    fn rare_if_any<T: Default>(&self, access: impl FnOnce(&mut Rare) -> T) -> T {
+        let mut rare = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
+        rare.as_deref_mut().map(access).unwrap_or_default()
     }
 }
 
@@ -324,11 +274,11 @@ pub struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut inner = self.monitor.lock();
-        let waits = &mut inner.rare().waits;
-        if let Some(at) = waits.iter().position(|wait| *wait == self.wait) {
-            waits.swap_remove(at);
-        }
+        self.monitor.rare(|rare| {
+            if let Some(at) = rare.waits.iter().position(|wait| *wait == self.wait) {
+                rare.waits.swap_remove(at);
+            }
+        });
     }
 }
 
@@ -354,26 +304,6 @@ impl From<u8> for Phase {
         .into_iter()
         .find(|phase| *phase as u8 == value)
         .unwrap_or(Self::Stopped)
-    }
-}
-
-/// What the owner wants, each stronger than the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Order {
-    Run,
-    /// Handle what is queued, then stop.
-    Stop,
-    /// End now.
-    Kill,
-}
-
-impl From<u8> for Order {
-    fn from(value: u8) -> Self {
-        [Self::Run, Self::Stop]
-            .into_iter()
-            .find(|order| *order as u8 == value)
-            .unwrap_or(Self::Kill)
     }
 }
 

@@ -20,8 +20,9 @@ use actix::prelude::{Actor, ActorContext, Context, Supervised};
 use tokio::time::{Sleep, sleep_until};
 
 use super::child::Charge;
+use super::control::Order;
 use super::mail::Mail;
-use super::monitor::{Monitor, Order, Phase, now};
+use super::monitor::{Monitor, Phase, now};
 use super::panics::{Panic, catch};
 use super::policy::{Budget, Decision, Exit};
 use super::root::Event;
@@ -125,13 +126,13 @@ where
     }
 
     fn stopping(&self) -> bool {
-        self.charge.monitor.order() != Order::Run
+        self.charge.monitor.control.order() != Order::Run
     }
 
     /// Asked to stop between two lives: messages that are to be handled first need another life, which the budget still bounds.
     fn hurry(&mut self) -> Stage<A> {
-        let drain =
-            self.charge.monitor.role().shutdown.drain && self.charge.monitor.order() == Order::Stop;
+        let drain = self.charge.monitor.role().shutdown.drain
+            && self.charge.monitor.control.order() == Order::Stop;
         if drain {
             self.begin_again()
         } else {
@@ -158,14 +159,15 @@ where
             let stopping = this.stopping();
             this.stage = match &mut this.stage {
                 Stage::First => {
-                    this.charge.monitor.attach(cx.waker().clone());
+                    this.charge.monitor.control.attach(cx.waker().clone());
                     this.begin(true)
                 }
                 Stage::Alive(life) => {
                     let (exit, reason) = ready!(life.poll(cx, &this.charge.monitor, &this.mail));
                     this.ended(exit, &reason)
                 }
-                Stage::Resting(_) | Stage::Parked(_) if stopping => this.hurry(),
+                Stage::Resting(_) if stopping => this.hurry(),
+                Stage::Parked(_) if stopping => Stage::Over,
                 Stage::Resting(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
                     this.begin_again()
@@ -183,7 +185,7 @@ where
                 Stage::Over => {
                     this.charge.monitor.count_refused(this.mail.refuse_all());
                     // It is no longer to run, so its end is no surprise.
-                    this.charge.monitor.give(Order::Kill);
+                    this.charge.monitor.control.give(Order::Kill);
                     return Poll::Ready(());
                 }
             };
@@ -210,7 +212,7 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
         monitor: &Monitor,
         mail: &Mail<A>,
     ) -> Poll<(Exit, String)> {
-        let order = monitor.order();
+        let order = monitor.control.order();
         if order == Order::Kill {
             self.end();
             return Poll::Ready((Exit::Requested, "did not stop in time".to_owned()));
@@ -227,9 +229,12 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
             self.tell();
             polled = self.run(cx, monitor);
         }
+        if polled == Ok(Poll::Pending) {
+            return Poll::Pending;
+        }
+        let failure = monitor.take_failure();
         let (exit, reason) = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) => match monitor.take_failure() {
+            Ok(_) => match failure {
                 Some(reason) => (Exit::Error, reason),
                 None if self.told => (Exit::Requested, "stopped on request".to_owned()),
                 None => (Exit::Stop, "stopped by itself".to_owned()),

@@ -105,14 +105,19 @@ fn a_parked_child_refuses_mail_and_is_tried_again_at_the_same_address() {
 fn a_parked_child_stops_at_once() {
     run(async {
         let root = root();
-        let (child, _) = start_parkable(&root);
+        let (child, diary) = start_parkable(&root);
         spoil(&child);
         sleep(Duration::from_secs(1)).await;
+        diary.take();
         let asked = Instant::now();
         let monitor = Arc::clone(&child.handle.monitor);
         assert_eq!(child.stop().await, Stopped::Clean);
         assert_eq!(asked.elapsed(), Duration::ZERO);
         assert_eq!(monitor.state(), State::Stopped);
+        assert!(
+            diary.take().is_empty(),
+            "and its code does not run again for that"
+        );
     });
 }
 

@@ -70,6 +70,19 @@ fn an_actor_that_fails_says_why_and_starts_again() {
         );
         assert_eq!(reason(&child), "the port is not ours");
         assert_eq!(child.handle.monitor.lost(), 0, "the message was handled");
+
+        let failing = act(|victim, ctx| {
+            victim.monitor.fail(ctx, "a reason of this life");
+            panic!("and then");
+        });
+        child.addr.do_send(failing);
+        child.addr.do_send(act(|_, ctx| ctx.stop()));
+        assert_eq!(child.addr.send(Ask).await, Ok(1));
+        assert_eq!(
+            reason(&child),
+            "stopped by itself",
+            "not the reason of the life before"
+        );
     });
 }
 
