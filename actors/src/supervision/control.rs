@@ -15,6 +15,8 @@ pub(super) enum Order {
     Stop,
     /// End now.
     Kill,
+    /// It has ended: there is nothing left to order.
+    Over,
 }
 
 /// A child's, shared by its owner and its supervisor.
@@ -31,16 +33,15 @@ struct Signals {
     waker: Option<Waker>,
     /// Dropped when the child has ended, which is what its owner waits for.
     ended: Option<oneshot::Sender<()>>,
-    over: bool,
 }
 
 impl Control {
     pub(super) fn order(&self) -> Order {
         let order = self.order.load(SeqCst);
-        [Order::Run, Order::Stop]
+        [Order::Run, Order::Stop, Order::Kill]
             .into_iter()
             .find(|known| *known as u8 == order)
-            .unwrap_or(Order::Kill)
+            .unwrap_or(Order::Over)
     }
 
     /// Gives an order; a stronger one that was given before stays.
@@ -61,7 +62,7 @@ impl Control {
     pub(super) fn ended(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         let mut signals = self.signals();
-        if !signals.over {
+        if self.order() != Order::Over {
             signals.ended = Some(sender);
         }
         receiver
@@ -70,7 +71,7 @@ impl Control {
     /// The child has ended.
     pub(super) fn end(&self) {
         let mut signals = self.signals();
-        signals.over = true;
+        self.order.store(Order::Over as u8, SeqCst);
         let done = (signals.waker.take(), signals.ended.take());
         // Whom this wakes must not find the lock taken.
         drop(signals);

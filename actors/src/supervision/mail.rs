@@ -58,7 +58,7 @@ impl<A: Actor<Context = Context<A>>> Mail<A> {
     }
 
     /// Throws away what has come, and returns how much that was; wakes the task when more comes.
-    pub(super) fn refuse(&self, cx: &mut task::Context<'_>) -> u64 {
+    pub(super) fn refuse(&self, cx: &mut task::Context<'_>) -> u32 {
         let mut refused = 0;
         while let Poll::Ready(Some(envelope)) = self.next(cx) {
             refused += 1;
@@ -69,7 +69,7 @@ impl<A: Actor<Context = Context<A>>> Mail<A> {
     }
 
     /// Throws everything away.
-    pub(super) fn refuse_all(&self) -> u64 {
+    pub(super) fn refuse_all(&self) -> u32 {
         self.refuse(&mut task::Context::from_waker(Waker::noop()))
     }
 

@@ -1,4 +1,4 @@
-//! What can be seen of a child from any thread, and how it is told to stop.
+//! What can be seen of a child from any thread.
 
 use std::fmt;
 use std::sync::atomic::{
@@ -24,7 +24,7 @@ pub struct Monitor {
     busy: AtomicBool,
     restarts: AtomicU32,
     lost: AtomicU32,
-    refused: AtomicU64,
+    refused: AtomicU32,
     /// Boxed when it is first needed: most of many children never do. Locked for a few instructions at a time.
     rare: Mutex<Option<Box<Rare>>>,
     /// How it is told to stop.
@@ -92,7 +92,7 @@ impl Monitor {
             busy: AtomicBool::new(false),
             restarts: AtomicU32::new(0),
             lost: AtomicU32::new(0),
-            refused: AtomicU64::new(0),
+            refused: AtomicU32::new(0),
             rare: Mutex::new(None),
             control: Control::default(),
         })
@@ -144,7 +144,7 @@ impl Monitor {
     }
 
     /// Messages that were thrown away unread, while the child was parked or when it stopped.
-    pub fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u32 {
         self.refused.load(Relaxed)
     }
 
@@ -226,7 +226,7 @@ impl Monitor {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn count_refused(&self, messages: u64) {
+    pub(super) fn count_refused(&self, messages: u32) {
         self.refused.fetch_add(messages, Relaxed);
     }
 
