@@ -111,6 +111,7 @@ counts! {
     LayoutUnknown "rejected_layout_unknown" "Compact telegrams whose layout was not heard yet.",
     HandlerPanics "rejected_handler_panic" "Telegrams that made the meter's decoder panic.",
     InHandLost "lost_in_hand" "Messages in an actor's hand when it failed.",
+    NothingToPublish "readings_without_channels" "Readings of meters whose type has no channels to publish.",
     OutboxAccepted "outbox_accepted" "Readings that the outbox took.",
     OutboxDropped "outbox_dropped" "Oldest readings dropped because the outbox was full.",
     MessagesPublished "messages_published" "Messages that the broker acknowledged.",

@@ -1,14 +1,161 @@
-//! Publisher: writes readings to the outbox and sends them to the broker. Receives `Publish` and `Announce`.
+//! Publisher: writes readings to the outbox and sends them to the broker. Receives `Publish`, `Announce` and `Flush`.
+//!
+//! Owns its connection to the broker. What must survive it is kept outside: the outbox and the announcements, which hold everything until
+//! the broker has acknowledged it. Announcements go before readings; readings of one meter in order, meters in turn; at most a window of
+//! messages is on its way. It also keeps the retained status: `online` after every connect, when something changed, at an interval, and
+//! whenever somebody else says that we are `offline`; `offline` at the end, and by the last will. Ends only by a bug: a broker that is
+//! away is a state.
 
+mod announcements;
+mod farewell;
+mod in_flight;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use actix::fut::wrap_future;
 use actix::prelude::*;
 use jiff::Timestamp;
+use serde_json::json;
+use slog::{Logger, info, warn};
+use tokio::sync::watch;
 use wmbus::im871a::Rssi;
 use wmbus::{Profile, Reading};
 
+use crate::clock;
+use crate::counters::{Count, Counters};
+use crate::faults;
 use crate::meter::MeterName;
+use crate::mqtt::{self, Broker, Connection, Event, Incoming, Outgoing, QoS, Session, Turn};
 use crate::raw_telegram::RawTelegram;
+use crate::recalc::{Topics, Values, config_payload, data_payloads};
+use crate::rejects::Rejects;
+use crate::status::{self, StatusBoard};
+use crate::store::outbox::{NewRow, Outbox};
+use crate::supervision::{Monitor, Waiting};
+
+pub use announcements::Announcements;
+use farewell::Farewell;
+use in_flight::{InFlight, Sent};
+
+/// What every life of the Publisher is made from.
+#[derive(Clone)]
+pub struct Config {
+    /// How to reach the broker.
+    pub broker: Arc<Broker>,
+    /// The gateway's topics.
+    pub topics: Topics,
+    /// The readings on their way.
+    pub outbox: Arc<dyn Outbox>,
+    /// The announcements on their way.
+    pub announcements: Announcements,
+    /// What the status says.
+    pub status: Arc<StatusBoard>,
+    /// The status is published at least so often.
+    pub status_interval: Duration,
+    /// The status is published at most so often, unless it is wrong at the broker.
+    pub status_gap: Duration,
+    /// How many messages may wait for their acknowledgement at once.
+    pub window: usize,
+    /// The lives' sessions follow one another.
+    pub turn: Turn,
+    /// Counts by reason.
+    pub counters: Arc<Counters>,
+    /// Where telegrams go that made the Publisher fail.
+    pub rejects: Rejects,
+    /// Where to log.
+    pub log: Logger,
+}
+
+impl Config {
+    /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `outbox` and
+    /// `counters` to the status.
+    pub fn new(
+        broker: Arc<Broker>,
+        topics: Topics,
+        outbox: Arc<dyn Outbox>,
+        status: Arc<StatusBoard>,
+        counters: Arc<Counters>,
+        rejects: Rejects,
+        log: Logger,
+    ) -> Self {
+        let of = Arc::clone(&outbox);
+        status.add("outbox", move || {
+            let state = of.state();
+            json!({
+                "waiting": state.waiting, "sent": state.sent, "bytes": state.bytes, "dropped": state.dropped,
+                "oldest": state.oldest.map(|oldest| oldest.to_string()),
+            })
+        });
+        let of = Arc::clone(&counters);
+        status.add("counters", move || {
+            of.all()
+                .map(|(count, value)| (count.name().to_owned(), json!(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        });
+        Self {
+            broker,
+            topics,
+            outbox,
+            announcements: Announcements::default(),
+            status,
+            status_interval: Duration::from_secs(60),
+            status_gap: Duration::from_secs(5),
+            window: 200,
+            turn: Turn::default(),
+            counters,
+            rejects,
+            log,
+        }
+    }
+
+    fn session(&self) -> mqtt::Config {
+        let status = self.topics.status();
+        mqtt::Config {
+            broker: Arc::clone(&self.broker),
+            client_id: self.topics.client_id(ACTOR),
+            will: Some(retained(&status, status::lost())),
+            subscriptions: vec![mqtt::Subscription {
+                topic: status,
+                qos: QoS::AtLeastOnce,
+            }],
+            window: self.window,
+            largest_payload: LARGEST_OFFLINE,
+            counters: Arc::clone(&self.counters),
+        }
+    }
+}
+
+/// See the [module documentation](self).
+pub struct Publisher {
+    config: Config,
+    monitor: Arc<Monitor>,
+    session: Option<Session>,
+    connection: Option<Connection>,
+    in_flight: InFlight,
+    /// Messages that are about to be handed to the session; kept for its room.
+    batch: Vec<Outgoing>,
+    status: StatusDuty,
+    farewell: Option<Farewell>,
+    dropped_before: u64,
+    /// While there is no connection.
+    away: Option<Waiting>,
+    /// While the MQTT library hangs.
+    hanging: Option<Waiting>,
+}
+
+/// What is to be done about the status.
+struct StatusDuty {
+    changes: watch::Receiver<u64>,
+    /// When this life published it.
+    last: Option<Instant>,
+    /// Somebody says that we are offline.
+    contradicted: bool,
+    /// The broker has what was said on this connection.
+    acknowledged: bool,
+}
 
 /// Readings of one meter, oldest first; nearly always one.
 #[derive(Message)]
@@ -46,4 +193,358 @@ pub struct Announcement {
     pub meter: Arc<MeterName>,
     /// Its type, which has the channels.
     pub profile: Arc<Profile>,
+}
+
+/// The gateway stops: send what is left, say `offline`, and end the connection, as far as that is possible within the time. Afterwards
+/// nothing is sent any more.
+#[derive(Message)]
+#[rtype(result = "FlushReport")]
+pub struct Flush {
+    /// At most so long.
+    pub within: Duration,
+}
+
+/// How a flush ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlushReport {
+    /// Readings and announcements that are still in the gateway.
+    pub left: usize,
+    /// The broker has our `offline`.
+    pub said_offline: bool,
+}
+
+impl Publisher {
+    /// A new life.
+    pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
+        Self {
+            status: StatusDuty {
+                changes: config.status.changes(),
+                last: None,
+                contradicted: false,
+                acknowledged: false,
+            },
+            config,
+            monitor: Arc::clone(monitor),
+            session: None,
+            connection: None,
+            in_flight: InFlight::default(),
+            batch: Vec::new(),
+            farewell: None,
+            dropped_before: 0,
+            away: None,
+            hanging: None,
+        }
+    }
+
+    fn accept(&self, reading: MeterReading) {
+        let _hand = self.config.rejects.hold(ACTOR, reading.raw.clone());
+        faults::hit(ACTOR, "");
+        if reading.introduces {
+            self.config
+                .announcements
+                .add(&reading.meter, &reading.profile);
+        }
+        let values = Values::of(&reading.reading, &reading.profile);
+        if values.is_empty() {
+            self.config.counters.increment(Count::NothingToPublish);
+            return;
+        }
+        let row = NewRow {
+            meter: reading.meter,
+            received_at: reading.received_at,
+            body: values.into_bytes(),
+        };
+        self.config.outbox.push(row, reading.raw);
+    }
+
+    fn connected(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+        self.away = None;
+        self.status.acknowledged = false;
+        if self
+            .farewell
+            .as_ref()
+            .is_some_and(Farewell::is_past_draining)
+        {
+            self.say_offline();
+        } else {
+            self.say_online();
+            self.send_more();
+        }
+    }
+
+    fn disconnected(&mut self) {
+        self.connection = None;
+        self.away
+            .get_or_insert_with(|| self.monitor.waiting_for_ever("the broker"));
+        self.begin_again();
+    }
+
+    /// What was sent and not acknowledged is to be sent again.
+    fn begin_again(&mut self) {
+        self.in_flight.clear();
+        self.config.announcements.rewind();
+        self.config.outbox.rewind();
+    }
+
+    /// Sends as much as the window allows.
+    fn send_more(&mut self) {
+        let past_draining = self
+            .farewell
+            .as_ref()
+            .is_some_and(Farewell::is_past_draining);
+        if self.connection.is_none() || past_draining {
+            return;
+        }
+        while self.in_flight.messages() < self.config.window {
+            if !(self.take_announcement() || self.take_reading()) {
+                break;
+            }
+        }
+        self.hand_over();
+    }
+
+    /// Whether there was one.
+    fn take_announcement(&mut self) -> bool {
+        let Some((meter, profile)) = self.config.announcements.next() else {
+            return false;
+        };
+        self.batch.push(Outgoing {
+            topic: self.config.topics.config(&meter).into(),
+            payload: config_payload(&profile).into_bytes(),
+            qos: QoS::AtLeastOnce,
+            retained: false,
+        });
+        self.in_flight.push(Sent::Announcement, 1);
+        true
+    }
+
+    /// Whether there was one.
+    fn take_reading(&mut self) -> bool {
+        let Some(row) = self.config.outbox.next() else {
+            return false;
+        };
+        let topic: Arc<str> = self.config.topics.data(&row.reading.meter).into();
+        let before = self.batch.len();
+        let payloads = data_payloads(&row.reading.body, row.reading.received_at);
+        self.batch.extend(payloads.map(|payload| Outgoing {
+            topic: Arc::clone(&topic),
+            payload,
+            qos: QoS::AtLeastOnce,
+            retained: false,
+        }));
+        match self.batch.len() - before {
+            0 => self.config.outbox.remove(row.id),
+            messages => self.in_flight.push(Sent::Row(row.id), messages),
+        }
+        true
+    }
+
+    fn hand_over(&mut self) {
+        if let (Some(session), Some(connection)) = (&self.session, self.connection)
+            && !self.batch.is_empty()
+        {
+            session.send(connection, &mut self.batch);
+        }
+    }
+
+    fn acknowledged(&mut self, count: usize) {
+        self.config
+            .counters
+            .add(Count::MessagesPublished, count as u64);
+        let mut left = count;
+        while let Some(done) = self.in_flight.next_done(&mut left) {
+            match done {
+                Sent::Row(id) => self.config.outbox.remove(id),
+                Sent::Announcement => self.config.announcements.acknowledged(),
+                Sent::Online => self.status.acknowledged = true,
+                Sent::Offline => self.said_offline(),
+            }
+        }
+        self.send_more();
+    }
+
+    fn say_online(&mut self) {
+        self.status.last = Some(Instant::now());
+        self.status.contradicted = false;
+        self.status.changes.mark_unchanged();
+        let status = self.config.status.online(clock::now());
+        self.batch
+            .push(retained(&self.config.topics.status(), status));
+        self.in_flight.push(Sent::Online, 1);
+        self.hand_over();
+    }
+
+    /// Our own status came back from the broker, or what somebody else says of us: the last will of a connection that died may be published
+    /// long after a newer `online`.
+    fn heard(&mut self, message: &Incoming) {
+        // What the broker kept until we came is expected to be old, until it has our new one.
+        let old = message.retained && !self.status.acknowledged;
+        if self.farewell.is_none() && !old && status::says_offline(&message.payload) {
+            info!(
+                self.config.log,
+                "the broker says that this gateway is offline; saying that it is online"
+            );
+            self.status.contradicted = true;
+            self.keep_status();
+        }
+    }
+
+    /// Publishes the status if it is time for it.
+    fn keep_status(&mut self) {
+        if self.connection.is_none() || self.farewell.is_some() {
+            return;
+        }
+        let age = self
+            .status
+            .last
+            .map_or(Duration::MAX, |last| last.elapsed());
+        let changed = self.status.changes.has_changed().unwrap_or(false);
+        if self.status.contradicted && age >= CORRECTION_GAP
+            || changed && age >= self.config.status_gap
+            || age >= self.config.status_interval
+        {
+            self.say_online();
+        }
+    }
+
+    fn report_dropped(&mut self) {
+        let dropped = self.config.outbox.state().dropped;
+        if dropped > self.dropped_before {
+            warn!(self.config.log, "the outbox is full: the oldest readings were dropped";
+                "reason" => "outbox full", "count" => dropped - self.dropped_before, "total" => dropped);
+            self.dropped_before = dropped;
+        }
+    }
+
+    /// A library that hangs is a wait beyond its limit, which ends the process.
+    fn watch_session(&mut self) {
+        let silent = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.silent_for() > SILENCE);
+        if !silent {
+            self.hanging = None;
+        } else if self.hanging.is_none() {
+            self.hanging = Some(self.monitor.waiting("the MQTT library"));
+        }
+    }
+
+    fn watch_outbox(&self, ctx: &mut Context<Self>) {
+        let outbox = Arc::clone(&self.config.outbox);
+        let ready = wrap_future::<_, Self>(async move { outbox.ready().notified().await });
+        ctx.spawn(ready.map(|(), publisher, ctx| {
+            publisher.send_more();
+            publisher.watch_outbox(ctx);
+        }));
+    }
+
+    fn tick(&mut self) {
+        self.watch_session();
+        self.report_dropped();
+        self.keep_status();
+    }
+}
+
+impl Actor for Publisher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        faults::hit("publisher.started", "");
+        self.begin_again();
+        self.dropped_before = self.config.outbox.state().dropped;
+        self.away = Some(self.monitor.waiting_for_ever("the broker"));
+        match Session::start(
+            self.config.session(),
+            &self.config.turn,
+            self.config.log.clone(),
+        ) {
+            Ok((session, events)) => {
+                self.session = Some(session);
+                ctx.add_stream(events);
+            }
+            Err(error) => self.monitor.fail(ctx, format_args!("no thread: {error}")),
+        }
+        self.watch_outbox(ctx);
+        ctx.run_interval(TICK, |publisher, _| publisher.tick());
+    }
+}
+
+impl Supervised for Publisher {}
+
+impl StreamHandler<VecDeque<Event>> for Publisher {
+    fn handle(&mut self, events: VecDeque<Event>, _: &mut Self::Context) {
+        faults::hit("publisher.event", "");
+        for event in events {
+            match event {
+                Event::Connected(connection) => self.connected(connection),
+                Event::Disconnected { .. } => self.disconnected(),
+                Event::Acknowledged(count) => self.acknowledged(count),
+                Event::Message(message) => self.heard(&message),
+                Event::Closed => self.closed(),
+                Event::Listening | Event::SubscriptionRefused { .. } => {}
+            }
+        }
+        self.advance_farewell();
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        if self.farewell.is_none() {
+            self.monitor.fail(ctx, "the MQTT session ended");
+        }
+    }
+}
+
+impl Handler<Publish> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Publish(readings): Publish, _: &mut Self::Context) {
+        for reading in readings {
+            self.accept(reading);
+        }
+    }
+}
+
+impl Handler<Announce> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Announce(announcements): Announce, _: &mut Self::Context) {
+        faults::hit(ACTOR, "");
+        for Announcement { meter, profile } in announcements {
+            self.config.announcements.add(&meter, &profile);
+        }
+        self.send_more();
+    }
+}
+
+impl Handler<Flush> for Publisher {
+    type Result = ResponseFuture<FlushReport>;
+
+    fn handle(&mut self, Flush { within }: Flush, ctx: &mut Self::Context) -> Self::Result {
+        self.begin_farewell(within, ctx)
+    }
+}
+
+/// The name in logs, rejects and the client id.
+const ACTOR: &str = "publisher";
+
+/// How often is looked whether there is something to do that nobody rings for.
+const TICK: Duration = Duration::from_secs(1);
+
+/// An `offline` of ours is corrected at most so often, lest two that disagree flood the broker.
+const CORRECTION_GAP: Duration = Duration::from_secs(1);
+
+/// Silence of the session's thread that does not happen to a healthy one.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Larger than any `offline`; of a larger status nothing is needed.
+const LARGEST_OFFLINE: usize = 1024;
+
+fn retained(topic: &str, payload: String) -> Outgoing {
+    Outgoing {
+        topic: topic.into(),
+        payload: payload.into_bytes(),
+        qos: QoS::AtLeastOnce,
+        retained: true,
+    }
 }

@@ -4,7 +4,12 @@
 //! RFC 3339 with whole seconds and `Z`.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use wmbus::{Profile, Reading};
 
 use crate::meter::MeterName;
 
@@ -92,6 +97,105 @@ impl Topics {
 #[error("a gateway id is 1 to 64 letters, digits, '-', '_' and '.'")]
 pub struct GatewayIdError;
 
+/// The payload of [`Topics::config`]: the channels of a type of meter.
+///
+/// ```
+/// use omnigate_actors::recalc::config_payload;
+/// let profiles = wmbus::Profiles::embedded();
+/// let profile = profiles.find_by_key("KAM".parse()?, "OmniPower1").unwrap();
+/// assert!(config_payload(profile).starts_with(
+///     r#"{"Channels":[{"ChannelNumber":1,"DataType":"accumulated-power","ChannelName":"A+ / Active positive energy"},"#
+/// ));
+/// # Ok::<(), wmbus::AddressError>(())
+/// ```
+pub fn config_payload(profile: &Profile) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Config<'a> {
+        channels: Vec<Channel<'a>>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Channel<'a> {
+        channel_number: u32,
+        data_type: &'a str,
+        channel_name: &'a str,
+    }
+    let channels = profile.channels.iter().map(|channel| Channel {
+        channel_number: channel.number,
+        data_type: &channel.data_type,
+        channel_name: &channel.name,
+    });
+    let config = Config {
+        channels: channels.collect(),
+    };
+    // Numbers, texts and lists of them: there is nothing that could fail.
+    serde_json::to_string(&config).unwrap_or_default()
+}
+
+/// What is published of one reading, short enough to be stored: a line per channel with its number, its data type as JSON text and its
+/// value, separated by tabs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values(Box<[u8]>);
+
+impl Values {
+    /// The values of the profile's channels. One that was not sent is absent.
+    pub fn of(reading: &Reading, profile: &Profile) -> Self {
+        let mut lines = Vec::with_capacity(32 * profile.channels.len());
+        for channel in &profile.channels {
+            if let Some(value) = reading.channel(profile, channel) {
+                let data_type = serde_json::to_string(&channel.data_type).unwrap_or_default();
+                // Writing to memory cannot fail.
+                let _ = writeln!(lines, "{}\t{data_type}\t{value}", channel.number);
+            }
+        }
+        Self(lines.into())
+    }
+
+    /// Whether there is nothing to publish.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As stored.
+    pub fn into_bytes(self) -> Box<[u8]> {
+        self.0
+    }
+}
+
+/// The payloads of [`Topics::data`] of one stored reading, one for each channel. `received_at` is when its telegram was.
+///
+/// ```
+/// let stored = b"1\t\"accumulated-power\"\t2.06\n";
+/// let payloads: Vec<_> = omnigate_actors::recalc::data_payloads(stored, "2020-10-25T10:08:00.9Z".parse()?).collect();
+/// assert_eq!(
+///     String::from_utf8(payloads.concat())?,
+///     r#"{"channelNumber":1,"aggregateType":"Raw","dataType":"accumulated-power","value":2.06,"timestamp":"2020-10-25T10:08:00Z"}"#
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn data_payloads(stored: &[u8], received_at: Timestamp) -> impl Iterator<Item = Vec<u8>> {
+    // A time that a time stamp holds is one in whole seconds too.
+    let second = Timestamp::from_second(received_at.as_second()).unwrap_or(received_at);
+    let end = format!(",\"timestamp\":\"{second}\"}}");
+    stored.split(|byte| *byte == b'\n').filter_map(move |line| {
+        let mut parts = line.splitn(3, |byte| *byte == b'\t');
+        let (number, data_type, value) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(
+            [
+                b"{\"channelNumber\":",
+                number,
+                b",\"aggregateType\":\"Raw\",\"dataType\":",
+                data_type,
+                b",\"value\":",
+                value,
+                end.as_bytes(),
+            ]
+            .concat(),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +224,65 @@ mod tests {
         for bad in ["", "a/b", "+", "#", "a b", "a\0b", "ä", &long] {
             assert_eq!(Topics::new(bad), Err(GatewayIdError), "{bad:?}");
         }
+    }
+
+    fn decode(telegram: &str) -> (Reading, Arc<Profile>) {
+        let bytes: Vec<_> = (0..telegram.len() / 2)
+            .map(|at| u8::from_str_radix(&telegram[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        let key = "9A25139E3244CC2E391A8EF6B915B697".parse().unwrap();
+        let mut decoder = wmbus::Decoder::new(Some(key));
+        let reading = decoder.decode(&bytes).unwrap();
+        let profile = Arc::clone(decoder.profile(reading.address).unwrap());
+        (reading, profile)
+    }
+
+    #[test]
+    fn a_captured_telegram_gives_the_documented_messages() {
+        let (reading, profile) = decode(
+            "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59",
+        );
+        let stored = Values::of(&reading, &profile).into_bytes();
+        let payloads: Vec<_> = data_payloads(&stored, "2020-10-25T10:08:00Z".parse().unwrap())
+            .map(|payload| String::from_utf8(payload).unwrap())
+            .collect();
+        let expected = [(1, "accumulated-power", "2.06"), (2, "accumulated-power", "0"), (3, "power", "3"), (4, "power", "0")]
+            .map(|(number, data_type, value)| {
+                format!(r#"{{"channelNumber":{number},"aggregateType":"Raw","dataType":"{data_type}","value":{value},"timestamp":"2020-10-25T10:08:00Z"}}"#)
+            });
+        assert_eq!(payloads, expected);
+    }
+
+    #[test]
+    fn the_config_message_names_the_channels() {
+        let (_, profile) = decode(
+            "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59",
+        );
+        assert_eq!(
+            config_payload(&profile),
+            r#"{"Channels":[{"ChannelNumber":1,"DataType":"accumulated-power","ChannelName":"A+ / Active positive energy"},{"ChannelNumber":2,"DataType":"accumulated-power","ChannelName":"A- / Active negative energy"},{"ChannelNumber":3,"DataType":"power","ChannelName":"P+ / Active positive power"},{"ChannelNumber":4,"DataType":"power","ChannelName":"P- / Active negative power"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_reading_without_channels_is_empty() {
+        let (reading, profile) = decode(
+            "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59",
+        );
+        let unknown = Profile::unknown(profile.manufacturer);
+        let values = Values::of(&reading, &unknown);
+        assert!(values.is_empty());
+        assert_eq!(
+            data_payloads(&values.into_bytes(), Timestamp::UNIX_EPOCH).count(),
+            0
+        );
+    }
+
+    #[test]
+    fn damaged_lines_are_skipped() {
+        let stored = b"1\t\"a\"\n\n2\n3\t\"a\"\t7\n";
+        let payloads: Vec<_> = data_payloads(stored, Timestamp::UNIX_EPOCH).collect();
+        assert_eq!(payloads.len(), 1);
+        assert!(payloads[0].starts_with(b"{\"channelNumber\":3,"));
     }
 }

@@ -121,6 +121,12 @@ impl Client {
         self.wires.active.store(false, SeqCst);
         DisconnectToken(self.paho.disconnect(None))
     }
+
+    /// Leaves it to its fate. It lives on, because the library may still call back.
+    pub(super) fn abandon(self) {
+        self.wires.active.store(false, SeqCst);
+        std::mem::forget(self);
+    }
 }
 
 impl Wires {

@@ -140,6 +140,12 @@ impl BrokerUrl {
     pub fn is_tls(&self) -> bool {
         self.tls
     }
+
+    /// Whether nobody on the way can listen: encrypted, or within this machine.
+    pub fn is_private(&self) -> bool {
+        let address: Result<std::net::IpAddr, _> = self.host.parse();
+        self.tls || self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 /// A broker on this machine.
@@ -243,6 +249,22 @@ mod url_tests {
             ("mqtts://[fe80::1]:65535", "mqtts://[fe80::1]:65535"),
         ] {
             assert_eq!(text.parse::<BrokerUrl>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn only_tls_and_this_machine_are_private() {
+        for (text, private) in [
+            ("mqtt://localhost", true),
+            ("mqtt://127.0.0.1", true),
+            ("mqtt://[::1]", true),
+            ("mqtts://broker.example", true),
+            ("mqtt://broker.example", false),
+            ("mqtt://192.168.1.2", false),
+            ("mqtt://localhost.example", false),
+        ] {
+            let url: BrokerUrl = text.parse().unwrap();
+            assert_eq!(url.is_private(), private, "{text}");
         }
     }
 

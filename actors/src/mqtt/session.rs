@@ -14,7 +14,8 @@ use super::config::Config;
 use super::inbox::{Events, Inbox};
 use super::worker::Worker;
 
-/// A running session. When it is dropped the connection ends, without the last will.
+/// A running session. When it is dropped without [`Session::close`], whoever it served has failed: the connection ends, and the last will is
+/// published.
 pub struct Session {
     shared: Arc<Shared>,
 }
@@ -100,9 +101,10 @@ impl Session {
         self.shared.bell.ring();
     }
 
-    /// Says goodbye, and then [`Event::Closed`](super::Event::Closed). What is not acknowledged yet is given up.
+    /// Ends the connection without the last will, and then tells [`Event::Closed`](super::Event::Closed). What is not acknowledged yet is
+    /// given up.
     pub fn close(&self) {
-        self.shared.orders().leave = true;
+        self.shared.orders().leave = Some(Leave::Close);
         self.shared.bell.ring();
     }
 
@@ -115,7 +117,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.close();
+        self.shared.orders().leave.get_or_insert(Leave::Fail);
+        self.shared.bell.ring();
     }
 }
 
@@ -136,7 +139,16 @@ pub(super) struct Orders {
     pub(super) connection: Option<Connection>,
     pub(super) outgoing: VecDeque<Outgoing>,
     pub(super) hurry: bool,
-    pub(super) leave: bool,
+    pub(super) leave: Option<Leave>,
+}
+
+/// How to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// As agreed, without the last will.
+    Close,
+    /// As if the connection broke.
+    Fail,
 }
 
 /// A beat that lasts until the next one, whenever that is.

@@ -18,7 +18,7 @@ use super::client::{Client, DeliveryToken, DisconnectToken, Granted, SubscribeTo
 use super::config::Config;
 use super::failure::Failure;
 use super::inbox::Event;
-use super::session::{Connection, Shared, Turn};
+use super::session::{Connection, Leave, Shared, Turn};
 
 /// See the [module documentation](self).
 pub(super) struct Worker {
@@ -49,10 +49,17 @@ enum State {
     Up(Up),
     Leaving {
         client: Client,
-        token: DisconnectToken,
+        last: Last,
         until: Instant,
     },
     Ended,
+}
+
+/// The last thing on a connection.
+enum Last {
+    /// Our own last will: the library always says goodbye, and then the broker publishes none.
+    Will(DeliveryToken),
+    Goodbye(DisconnectToken),
 }
 
 /// A connection.
@@ -154,16 +161,16 @@ impl Worker {
             State::Up(up) => self.up(up, now),
             State::Leaving {
                 client,
-                token,
+                last,
                 until,
-            } => self.leaving(client, token, until, now),
+            } => self.leaving(client, last, until, now),
             State::Ended => now,
         }
     }
 
     fn down(&mut self, until: Instant, now: Instant) -> Instant {
         let mut orders = self.shared.orders();
-        if orders.leave {
+        if orders.leave.is_some() {
             return now;
         }
         let hurry = std::mem::take(&mut orders.hurry);
@@ -215,8 +222,7 @@ impl Worker {
                 self.fall(failure, "no connection to the broker")
             }
             Poll::Pending if now >= until => {
-                // It may still call back, so it must live for ever.
-                std::mem::forget(client);
+                client.abandon();
                 self.fall(
                     Failure::new("no answer from the MQTT library"),
                     "no connection to the broker",
@@ -259,8 +265,9 @@ impl Worker {
     fn up(&mut self, mut up: Up, now: Instant) -> Instant {
         match self.serve(&mut up, now) {
             Ok(look_again) => {
-                if self.shared.orders().leave {
-                    return self.say_goodbye(up.client, now);
+                let leave = self.shared.orders().leave;
+                if let Some(leave) = leave {
+                    return self.leave(up.client, leave, now);
                 }
                 self.state = State::Up(up);
                 look_again
@@ -411,43 +418,54 @@ impl Worker {
         Ok(look_again)
     }
 
-    fn say_goodbye(&mut self, client: Client, now: Instant) -> Instant {
+    fn leave(&mut self, client: Client, how: Leave, now: Instant) -> Instant {
         self.forget_outgoing();
-        let token = client.disconnect();
+        let will = self.config.will.clone().filter(|_| how == Leave::Fail);
+        let last = match will.map(|will| client.publish(will)) {
+            Some(Ok(token)) => Last::Will(token),
+            Some(Err(_)) | None => Last::Goodbye(client.disconnect()),
+        };
         self.state = State::Leaving {
             client,
-            token,
+            last,
             until: now + GOODBYE,
         };
         now
     }
 
-    fn leaving(
-        &mut self,
-        client: Client,
-        mut token: DisconnectToken,
-        until: Instant,
-        now: Instant,
-    ) -> Instant {
-        let said = token.poll(&mut Context::from_waker(&self.waker)).is_ready();
-        if said || now >= until {
-            self.retire(client);
-            return now;
+    fn leaving(&mut self, client: Client, mut last: Last, until: Instant, now: Instant) -> Instant {
+        let mut cx = Context::from_waker(&self.waker);
+        if let Last::Will(token) = &mut last
+            && token.poll(&mut cx).is_ready()
+        {
+            last = Last::Goodbye(client.disconnect());
         }
-        self.state = State::Leaving {
-            client,
-            token,
-            until,
+        let done = match &mut last {
+            Last::Will(_) => false,
+            Last::Goodbye(token) => token.poll(&mut cx).is_ready(),
         };
-        until
+        if !done && now < until {
+            self.state = State::Leaving {
+                client,
+                last,
+                until,
+            };
+            return until;
+        }
+        match last {
+            // Without a goodbye the broker publishes it when the connection breaks, or when another takes its place.
+            Last::Will(_) => client.abandon(),
+            Last::Goodbye(_) => self.retire(client),
+        }
+        now
     }
 
     /// The session ends where it stands.
     fn leave_now(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Up(Up { client, .. }) | State::Leaving { client, .. } => self.retire(client),
-            // It may still call back, so it must live for ever.
-            State::Connecting { client, .. } => std::mem::forget(client),
+            State::Up(Up { client, .. })
+            | State::Leaving { client, .. }
+            | State::Connecting { client, .. } => client.abandon(),
             State::Down { .. } | State::Ended => {}
         }
         self.forget_outgoing();

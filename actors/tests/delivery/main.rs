@@ -5,6 +5,8 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+mod commander;
+mod publisher;
 mod session;
 mod support;
 mod tls;

@@ -2,6 +2,7 @@
 pub mod broker;
 pub mod certificates;
 pub mod network;
+pub mod system;
 pub mod watcher;
 
 use std::time::{Duration, Instant};

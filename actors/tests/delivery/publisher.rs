@@ -1,0 +1,411 @@
+//! The Publisher: what it is given arrives, whatever happens to the broker, the network and itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use omnigate_actors::counters::Count;
+use omnigate_actors::publisher::{Announce, Announcement, FlushReport};
+use omnigate_actors::raw_telegram::RawTelegram;
+use serde_json::{Value, json};
+
+use crate::support::broker::Broker;
+use crate::support::network::Network;
+use crate::support::system::{
+    Readings, RunningPublisher, System, meter, publisher_config, topic, wait,
+};
+use crate::support::wait_for;
+use crate::support::watcher::{Heard, Watcher};
+
+/// The times of the messages of channel 1, in the order in which they came, repeats left out.
+fn seconds(heard: &[Heard]) -> Vec<i64> {
+    let mut seen = Vec::new();
+    for message in heard
+        .iter()
+        .map(Heard::json)
+        .filter(|m| m["channelNumber"] == 1)
+    {
+        let time: jiff::Timestamp = message["timestamp"].as_str().unwrap().parse().unwrap();
+        if !seen.contains(&time.as_second()) {
+            seen.push(time.as_second());
+        }
+    }
+    seen
+}
+
+fn wait_until_empty(publisher: &RunningPublisher) {
+    wait_for("the outbox to be empty", || {
+        let state = publisher.outbox.state();
+        (state.waiting + state.sent == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_reading_becomes_the_documented_messages() {
+    let broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let mut readings = Readings::new();
+    let mut reading = readings.next_of(32_666_857);
+    reading.received_at = "2020-10-25T10:08:00.7Z".parse().unwrap();
+    publisher.publish(reading);
+
+    let heard = watcher.wait_on(&topic("kam-32666857/data"), 4);
+    let power_import = json!({
+        "channelNumber": 3, "aggregateType": "Raw", "dataType": "power", "value": 3, "timestamp": "2020-10-25T10:08:00Z"
+    });
+    assert!(
+        heard.iter().any(|message| message.json() == power_import),
+        "{heard:?}"
+    );
+    assert!(heard[0].payload.contains(r#""value":2.06,"#));
+    assert!(heard.iter().all(|message| !message.retained));
+    wait_until_empty(&publisher);
+    assert_eq!(publisher.counters.value(Count::OutboxAccepted), 1);
+}
+
+#[test]
+fn announcements_come_before_readings_even_of_a_backlog() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let mut readings = Readings::new();
+    publisher.publish(readings.next_of(1));
+    let mut introducing = readings.next_of(2);
+    introducing.introduces = true;
+    let profile = Arc::clone(&introducing.profile);
+    publisher.publish(introducing);
+    let announcements = [1, 3].map(|number| Announcement {
+        meter: meter(number),
+        profile: Arc::clone(&profile),
+    });
+    wait(publisher.child.addr.send(Announce(announcements.into()))).unwrap();
+
+    broker.resume();
+    let watcher = Watcher::at(&broker.url());
+    // The watcher may have come too late for the first messages.
+    publisher.publish(readings.next_of(1));
+    wait_until_empty(&publisher);
+    watcher.wait_on(&topic("kam-1/data"), 4);
+    let mut introducing = readings.next_of(4);
+    introducing.introduces = true;
+    publisher.publish(introducing);
+    watcher.wait_on(&topic("kam-4/data"), 4);
+    let order: Vec<_> = watcher
+        .heard()
+        .into_iter()
+        .map(|message| message.topic)
+        .collect();
+    let position = |wanted: &str| order.iter().position(|topic| topic.ends_with(wanted));
+    assert!(
+        position("kam-4/config") < position("kam-4/data"),
+        "{order:?}"
+    );
+    for number in 1..=3 {
+        let (config, data) = (
+            position(&format!("kam-{number}/config")),
+            position(&format!("kam-{number}/data")),
+        );
+        assert!(
+            config.is_none() || data.is_none() || config < data,
+            "{order:?}"
+        );
+    }
+    let config = watcher.wait_on(&topic("kam-4/config"), 1)[0].json();
+    assert_eq!(config["Channels"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn nothing_is_lost_while_the_broker_is_away_killed_or_cut_off() {
+    let mut broker = Broker::start();
+    let network = Network::to(broker.port());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&network.url()));
+    let mut watcher = Watcher::at(&broker.url());
+    let mut readings = Readings::new();
+    let mut heard = [Vec::new(), Vec::new()];
+    for round in 0..6 {
+        let last = 50 * (round + 1);
+        for _ in 0..25 {
+            publisher.publish(readings.next_of(0));
+            publisher.publish(readings.next_of(1));
+        }
+        match round {
+            1 | 2 => network.cut(),
+            3 => {
+                network.refuse(true);
+                network.cut();
+                std::thread::sleep(Duration::from_millis(300));
+                network.refuse(false);
+            }
+            4 => {
+                // Everything that this watcher was to hear, it has to hear first: the broker forgets.
+                wait_until_empty(&publisher);
+                network.refuse(true);
+                broker.kill();
+                broker.resume();
+                for (number, heard) in heard.iter_mut().enumerate() {
+                    heard.extend(watcher.on(&topic(&format!("kam-{number}/data"))));
+                }
+                watcher = Watcher::at(&broker.url());
+                network.refuse(false);
+            }
+            _ => {}
+        }
+        wait_until_empty(&publisher);
+        for number in 0..2 {
+            wait_for("the last reading", || {
+                let seconds = seconds(&watcher.on(&topic(&format!("kam-{number}/data"))));
+                (seconds.last() == Some(&(last - 1 + number))).then_some(())
+            });
+        }
+    }
+    for (number, mut heard) in heard.into_iter().enumerate() {
+        heard.extend(watcher.on(&topic(&format!("kam-{number}/data"))));
+        let expected: Vec<_> = (0..150).map(|step| 2 * step + 1 + number as i64).collect();
+        assert_eq!(seconds(&heard), expected, "meter {number}");
+    }
+    assert!(publisher.counters.value(Count::BrokerLost) >= 5);
+}
+
+#[test]
+fn a_stalled_broker_is_replaced_and_gets_everything() {
+    let broker = Broker::start();
+    let network = Network::to(broker.port());
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&network.url()));
+    watcher.wait_for_last(&topic("status"), "online");
+    let mut readings = Readings::new();
+    network.mute(true);
+    for _ in 0..200 {
+        publisher.publish(readings.next_of(1));
+    }
+    // The window is 200 messages, which are 50 readings.
+    watcher.wait_on(&topic("kam-1/data"), 200);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(watcher.on(&topic("kam-1/data")).len(), 200);
+    assert_eq!(publisher.outbox.state().sent, 50);
+    network.mute(false);
+    network.stall(true);
+    wait_for("the stall to be noticed", || {
+        (publisher.outbox.state().sent == 0).then_some(())
+    });
+    network.stall(false);
+    wait_until_empty(&publisher);
+    assert_eq!(
+        seconds(&watcher.wait_on(&topic("kam-1/data"), 1000)),
+        (1..=200).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn online_is_said_after_every_connect_and_whenever_somebody_says_offline() {
+    let broker = Broker::start();
+    let network = Network::to(broker.port());
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&network.url()));
+    let status = topic("status");
+    let online = watcher.wait_for_last(&status, r#""state":"online""#);
+    let online = online.json();
+    assert_eq!(online["counters"]["broker_connects"], 1);
+    assert_eq!(online["outbox"]["waiting"], 0);
+    assert_eq!(online["version"], env!("CARGO_PKG_VERSION"));
+    let late = Watcher::at(&broker.url());
+    assert!(late.wait_for_last(&status, "online").retained);
+
+    watcher.forget();
+    network.cut();
+    wait_for("offline, then online", || {
+        let said: Vec<_> = watcher
+            .on(&status)
+            .iter()
+            .map(|m| m.json()["state"].clone())
+            .collect();
+        (said == ["offline", "online"]).then_some(())
+    });
+
+    // What a broker does with the will of an old connection that it finds dead only now.
+    std::thread::sleep(Duration::from_secs(1));
+    watcher.forget();
+    watcher.say_for_ever(
+        &status,
+        r#"{"state": "offline", "reason": "connection lost"}"#,
+    );
+    watcher.wait_on(&status, 2);
+    watcher.wait_for_last(&status, "online");
+
+    // On change, but not more often than every five seconds.
+    watcher.forget();
+    publisher.status.add("news", || json!("something"));
+    publisher.status.touch();
+    publisher.status.touch();
+    let news = watcher.wait_for_last(&status, "news");
+    assert_eq!(news.json()["news"], "something");
+    assert_eq!(watcher.on(&status).len(), 1);
+}
+
+#[test]
+fn a_clean_stop_sends_everything_then_says_offline() {
+    let broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    watcher.wait_for_last(&topic("status"), "online");
+    let mut readings = Readings::new();
+    for _ in 0..300 {
+        publisher.publish(readings.next_of(1));
+    }
+    let report = publisher.flush(Duration::from_secs(20));
+    assert_eq!(
+        report,
+        FlushReport {
+            left: 0,
+            said_offline: true
+        }
+    );
+    let offline = watcher.wait_for_last(&topic("status"), "offline").json();
+    assert_eq!(offline["reason"], "stopped");
+    assert_eq!(watcher.on(&topic("kam-1/data")).len(), 1200);
+    assert_eq!(watcher.heard().last().unwrap().topic, topic("status"));
+    wait(publisher.child.stop());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        watcher.on(&topic("status")).len(),
+        2,
+        "no last will after a goodbye"
+    );
+}
+
+#[test]
+fn a_stop_without_broker_ends_in_time_and_tells_what_is_left() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let mut readings = Readings::new();
+    publisher.publish(readings.next_of(1));
+    publisher.publish(readings.next_of(1));
+    let began = std::time::Instant::now();
+    let report = publisher.flush(Duration::from_secs(2));
+    assert_eq!(
+        report,
+        FlushReport {
+            left: 2,
+            said_offline: false
+        }
+    );
+    assert!(began.elapsed() < Duration::from_secs(10));
+    // With nothing to send there is nothing to wait for.
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let report = publisher.flush(Duration::from_secs(3600));
+    assert_eq!(
+        report,
+        FlushReport {
+            left: 0,
+            said_offline: false
+        }
+    );
+}
+
+#[test]
+fn a_stop_at_a_stalled_broker_ends_in_time() {
+    let broker = Broker::start();
+    let network = Network::to(broker.port());
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let mut config = publisher_config(&network.url());
+    Arc::make_mut(&mut config.broker).ack_timeout = Duration::from_secs(3600);
+    let publisher = system.publisher(config);
+    watcher.wait_for_last(&topic("status"), "online");
+    network.stall(true);
+    publisher.publish(Readings::new().next_of(1));
+    let report = publisher.flush(Duration::from_secs(2));
+    assert_eq!(
+        report,
+        FlushReport {
+            left: 1,
+            said_offline: false
+        }
+    );
+    network.cut();
+    watcher.wait_for_last(&topic("status"), "offline");
+}
+
+#[test]
+fn a_full_outbox_drops_the_oldest_and_says_so() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let system = System::new();
+    let mut config = publisher_config(&broker.url());
+    config.outbox = Arc::new(omnigate_actors::store::outbox::MemoryOutbox::new(
+        3500,
+        Arc::clone(&config.counters),
+    ));
+    let publisher = system.publisher(config);
+    let mut readings = Readings::new();
+    for _ in 0..30 {
+        publisher.publish(readings.next_of(1));
+    }
+    let state = publisher.outbox.state();
+    assert!(state.waiting < 15 && state.bytes <= 3500, "{state:?}");
+    assert_eq!(state.waiting as u64 + state.dropped, 30);
+    assert_eq!(
+        publisher.counters.value(Count::OutboxDropped),
+        state.dropped
+    );
+    broker.resume();
+    let watcher = Watcher::at(&broker.url());
+    wait_until_empty(&publisher);
+    let heard = seconds(&watcher.on(&topic("kam-1/data")));
+    assert!(
+        heard.iter().all(|second| *second > state.dropped as i64),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_reading_without_channels_is_counted_and_not_sent() {
+    let broker = Broker::start();
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let mut reading = Readings::new().next_of(1);
+    reading.profile = Arc::new(wmbus::Profile::unknown(reading.profile.manufacturer));
+    publisher.publish(reading);
+    assert_eq!(publisher.counters.value(Count::NothingToPublish), 1);
+    assert_eq!(publisher.counters.value(Count::OutboxAccepted), 0);
+}
+
+#[test]
+fn a_source_that_loses_nothing_waits_for_the_acknowledgement() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let permits = Arc::new(tokio::sync::Semaphore::new(1));
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let mut reading = Readings::new().next_of(1);
+    let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+    reading.raw = RawTelegram::lossless(reading.raw.bytes(), reading.received_at, permit);
+    publisher.publish(reading);
+    assert_eq!(permits.available_permits(), 0);
+    broker.resume();
+    wait_until_empty(&publisher);
+    assert_eq!(permits.available_permits(), 1);
+}
+
+#[test]
+fn the_status_is_valid_json_with_every_section() {
+    let broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let config = publisher_config(&broker.url());
+    config
+        .status
+        .add("strange", || json!({"quote": "\"", "nothing": Value::Null}));
+    let _publisher = system.publisher(config);
+    let status = watcher.wait_for_last(&topic("status"), "online").json();
+    assert_eq!(status["strange"]["quote"], "\"");
+    assert!(status["started"].as_str().unwrap().ends_with('Z'));
+}

@@ -1,0 +1,206 @@
+//! A Publisher and a Commander under supervision, on an Arbiter of their own as in the gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use jiff::Timestamp;
+use omnigate_actors::commander::{self, Commander, StopRequested};
+use omnigate_actors::counters::Counters;
+use omnigate_actors::meter::MeterName;
+use omnigate_actors::meters::ApplySet;
+use omnigate_actors::mqtt::Turn;
+use omnigate_actors::publisher::{self, Flush, FlushReport, MeterReading, Publish, Publisher};
+use omnigate_actors::raw_telegram::RawTelegram;
+use omnigate_actors::recalc::Topics;
+use omnigate_actors::rejects::Rejects;
+use omnigate_actors::set_message::Limits;
+use omnigate_actors::status::StatusBoard;
+use omnigate_actors::store::outbox::{MemoryOutbox, Outbox};
+use omnigate_actors::supervision::{Child, Root, supervise_on};
+use omnigate_actors::tree;
+use tokio::sync::mpsc;
+use wmbus::Decoder;
+
+use super::{address, log};
+
+pub const GATEWAY: &str = "706462169";
+
+/// `v2/<gateway>/<rest>`
+pub fn topic(rest: &str) -> String {
+    format!("v2/{GATEWAY}/{rest}")
+}
+
+/// Runs on threads of its own until it is dropped.
+pub struct System {
+    _system: SystemRunner,
+    arbiter: Arbiter,
+    root: Arc<Root>,
+}
+
+impl System {
+    pub fn new() -> Self {
+        let system = actix::System::new();
+        let arbiter = system.block_on(async { Arbiter::new() });
+        Self {
+            _system: system,
+            arbiter,
+            root: Root::new(log(), |_| {}),
+        }
+    }
+
+    pub fn publisher(&self, config: publisher::Config) -> RunningPublisher {
+        let outbox = Arc::clone(&config.outbox);
+        let counters = Arc::clone(&config.counters);
+        let status = Arc::clone(&config.status);
+        let child = supervise_on(
+            &self.arbiter.handle(),
+            &self.root,
+            &tree::PUBLISHER,
+            move |monitor| Publisher::new(config.clone(), monitor),
+        );
+        RunningPublisher {
+            child,
+            outbox,
+            counters,
+            status,
+        }
+    }
+
+    pub fn commander(&self, config: commander::Config) -> Child<Commander> {
+        supervise_on(
+            &self.arbiter.handle(),
+            &self.root,
+            &tree::COMMANDER,
+            move |monitor| Commander::new(config.clone(), monitor),
+        )
+    }
+
+    /// Starts an actor beside them.
+    pub fn start<A: Actor<Context = Context<A>> + Send>(&self, actor: A) -> Addr<A> {
+        A::start_in_arbiter(&self.arbiter.handle(), move |_| actor)
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.arbiter.stop();
+    }
+}
+
+/// A Publisher and what it works on.
+pub struct RunningPublisher {
+    pub child: Child<Publisher>,
+    pub outbox: Arc<dyn Outbox>,
+    pub counters: Arc<Counters>,
+    pub status: Arc<StatusBoard>,
+}
+
+impl RunningPublisher {
+    /// Hands a reading over, waiting for room in the mailbox.
+    pub fn publish(&self, reading: MeterReading) {
+        wait(self.child.addr.send(Publish(vec![reading]))).unwrap();
+    }
+
+    pub fn flush(&self, within: Duration) -> FlushReport {
+        wait(self.child.addr.send(Flush { within })).unwrap()
+    }
+}
+
+/// Waits on this thread for an answer of an actor on another.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(async {
+            tokio::time::timeout(super::PATIENCE, future)
+                .await
+                .expect("an answer")
+        })
+}
+
+/// A Publisher's settings for the broker at this URL.
+pub fn publisher_config(url: &str) -> publisher::Config {
+    let counters: Arc<Counters> = Arc::default();
+    publisher::Config::new(
+        Arc::new(address(url)),
+        Topics::new(GATEWAY).unwrap(),
+        Arc::new(MemoryOutbox::new(10 << 20, Arc::clone(&counters))),
+        Arc::new(StatusBoard::new(Timestamp::now())),
+        counters,
+        Rejects::new(10),
+        log(),
+    )
+}
+
+/// A Commander's settings, and where its STOP arrives.
+pub fn commander_config(
+    url: &str,
+    meters: Recipient<ApplySet>,
+) -> (commander::Config, mpsc::Receiver<StopRequested>) {
+    let (stop, stops) = mpsc::channel(1);
+    let config = commander::Config {
+        broker: Arc::new(address(url)),
+        topics: Topics::new(GATEWAY).unwrap(),
+        meters,
+        stop,
+        stop_token: None,
+        limits: Limits::default(),
+        pace: commander::Pace::default(),
+        turn: Turn::default(),
+        counters: Arc::default(),
+        log: log(),
+    };
+    (config, stops)
+}
+
+pub fn meter(number: usize) -> Arc<MeterName> {
+    Arc::new(MeterName {
+        manufacturer_key: "kam".to_owned(),
+        device_id: number.to_string(),
+    })
+}
+
+/// Gives the same captured telegram's reading again and again, each a second later.
+pub struct Readings {
+    reading: MeterReading,
+    second: i64,
+}
+
+impl Readings {
+    pub fn new() -> Self {
+        let bytes: Vec<_> = (0..TELEGRAM.len() / 2)
+            .map(|at| u8::from_str_radix(&TELEGRAM[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        let mut decoder = Decoder::new(Some(KEY.parse().unwrap()));
+        let reading = decoder.decode(&bytes).unwrap();
+        let profile = Arc::clone(decoder.profile(reading.address).unwrap());
+        let received_at = Timestamp::UNIX_EPOCH;
+        Self {
+            reading: MeterReading {
+                meter: meter(0),
+                received_at,
+                rssi: None,
+                profile,
+                introduces: false,
+                reading,
+                raw: RawTelegram::radio(bytes, received_at, None),
+            },
+            second: 0,
+        }
+    }
+
+    pub fn next_of(&mut self, number: usize) -> MeterReading {
+        self.second += 1;
+        MeterReading {
+            meter: meter(number),
+            received_at: Timestamp::from_second(self.second).unwrap(),
+            ..self.reading.clone()
+        }
+    }
+}
+
+const TELEGRAM: &str =
+    "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59";
+pub const KEY: &str = "9A25139E3244CC2E391A8EF6B915B697";
