@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use omnigate_actors::secrets::Secret;
@@ -11,7 +11,9 @@ use omnigate_actors::secrets::Secret;
 use crate::check_config::check_config;
 use crate::decode;
 use crate::exit::Exit;
-use crate::settings::{DEFAULT_FILE, Environment};
+use crate::logging::Logging;
+use crate::settings::{DEFAULT_FILE, Environment, Settings};
+use crate::wiring;
 
 /// Smart-meter gateway: hears wireless M-Bus meters and delivers every reading to an MQTT broker.
 #[derive(Debug, Parser)]
@@ -23,6 +25,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway
+    ///
+    /// Until STOP comes over MQTT, or SIGTERM or SIGINT; a second signal ends it at once.
+    Run(ConfigArguments),
     /// Find every mistake in the settings
     ///
     /// Prints a line for each, with file, line and key. Exit code 0 if there is none, otherwise 1.
@@ -61,6 +67,7 @@ impl Cli {
     /// Does what it says.
     pub fn execute(self) -> Exit {
         let done = match self.command {
+            Command::Run(arguments) => run(&arguments.config),
             Command::CheckConfig(arguments) => check_config(
                 &arguments.config,
                 &Environment::of_process(),
@@ -109,6 +116,18 @@ impl DecodeArguments {
         };
         Ok(if all_good { Exit::Clean } else { Exit::Failed })
     }
+}
+
+fn run(config: &Path) -> io::Result<Exit> {
+    let settings = match Settings::load(config, &Environment::of_process()) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(Exit::BadSettings);
+        }
+    };
+    let logging = Logging::for_service(settings.log.level, settings.log.syslog);
+    wiring::run(&settings, logging.logger())
 }
 
 /// Takes any text: what is wrong with it must not be told by clap, which would repeat it.

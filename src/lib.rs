@@ -7,3 +7,4 @@ pub mod exit;
 pub mod logging;
 pub mod settings;
 pub mod simulate;
+pub mod wiring;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 use slog::Logger;
-use tokio::sync::{Semaphore, watch as channel};
+use tokio::sync::{Semaphore, mpsc, watch as channel};
 
 use self::dongle::{Timing, Wanted};
 use self::line_source::{Origin, Position};
@@ -64,7 +64,7 @@ pub struct Config {
     source: Source,
     outlet: Outlet,
     meters_present: channel::Receiver<bool>,
-    ended: Recipient<SourceEnded>,
+    ended: mpsc::Sender<SourceEnded>,
     position: Position,
 }
 
@@ -82,7 +82,7 @@ impl Config {
         parser: Recipient<Parse>,
         permits: Arc<Semaphore>,
         meters_present: channel::Receiver<bool>,
-        ended: Recipient<SourceEnded>,
+        ended: mpsc::Sender<SourceEnded>,
         counters: Arc<Counters>,
         status: StatusSender,
         log: Logger,
@@ -105,8 +105,7 @@ impl Config {
 }
 
 /// A file or standard input was read to its end: all its telegrams are on their way.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceEnded(pub Summary);
 
 /// The actor.
@@ -160,6 +159,7 @@ impl Config {
             return;
         }
         let summary = line_source::run(&origin, &self.position, &self.outlet).await;
-        self.ended.do_send(SourceEnded(summary));
+        // Nobody listens only when the program is ending anyway.
+        let _ = self.ended.send(SourceEnded(summary)).await;
     }
 }

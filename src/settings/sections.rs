@@ -57,6 +57,14 @@ pub enum SourceKind {
 }
 
 impl Driver {
+    /// Whether telegrams come as they are sent. Those of a file or of standard input are a recording.
+    pub fn is_live(&self) -> bool {
+        match self.source {
+            SourceKind::Im871a => true,
+            SourceKind::File | SourceKind::Stdin => false,
+        }
+    }
+
     /// The same in the words of the Driver.
     pub fn source(&self) -> Source {
         match self.source {

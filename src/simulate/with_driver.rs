@@ -19,7 +19,7 @@ use omnigate_actors::raw_telegram::{LOSSLESS_WINDOW, RawTelegram};
 use omnigate_actors::supervision::{Child, Root, Stopped, supervise};
 use omnigate_actors::tree;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use wmbus::im871a::{LinkMode, Rssi};
 use wmbus::{Buffer, MeterKey, Telegram};
@@ -62,11 +62,6 @@ impl Handler<Parse> for Probe {
         let _ = self.0.send(telegram);
     }
 }
-impl Handler<SourceEnded> for Probe {
-    type Result = ();
-    fn handle(&mut self, _: SourceEnded, _: &mut Context<Self>) {}
-}
-
 struct Gateway {
     telegrams: UnboundedReceiver<RawTelegram>,
     status: watch::Receiver<DriverStatus>,
@@ -146,13 +141,12 @@ fn driver(
     let counters = Arc::new(Counters::new());
     let status = StatusSender::new(Timestamp::now());
     let receiver = status.subscribe();
-    let (sender, _) = unbounded_channel();
     let config = Config::new(
         source,
         parser,
         Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
         watch::channel(true).1,
-        Probe(sender).start().recipient(),
+        mpsc::channel(1).0,
         Arc::clone(&counters),
         status,
         slog::Logger::root(slog::Discard, slog::o!()),
@@ -514,17 +508,6 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
             }
         }
     }
-    struct Ended(UnboundedSender<SourceEnded>);
-    impl Actor for Ended {
-        type Context = Context<Self>;
-    }
-    impl Handler<SourceEnded> for Ended {
-        type Result = ();
-        fn handle(&mut self, ended: SourceEnded, _: &mut Context<Self>) {
-            let _ = self.0.send(ended);
-        }
-    }
-
     let file = tempfile::NamedTempFile::new().unwrap();
     let telegram: String = TELEGRAM.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut lines = String::from("# a comment\n\nnonsense\n");
@@ -540,7 +523,7 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
         total: Arc::clone(&total),
     }
     .start();
-    let (sender, mut ended) = unbounded_channel();
+    let (sender, mut ended) = mpsc::channel(1);
     let (present, meters_present) = watch::channel(false);
     let counters = Arc::new(Counters::new());
     let config = Config::new(
@@ -548,7 +531,7 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
         slow.recipient(),
         Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
         meters_present,
-        Ended(sender).start().recipient(),
+        sender,
         Arc::clone(&counters),
         StatusSender::new(Timestamp::now()),
         slog::Logger::root(slog::Discard, slog::o!()),

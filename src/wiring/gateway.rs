@@ -1,0 +1,246 @@
+//! The running gateway: all actors with what they share.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use omnigate_actors::clock;
+use omnigate_actors::commander::{self, Commander, Pace};
+use omnigate_actors::counters::Counters;
+use omnigate_actors::dispatcher::{self, Dispatcher};
+use omnigate_actors::driver::status::StatusSender;
+use omnigate_actors::driver::{self, Driver};
+use omnigate_actors::forward::Forward;
+use omnigate_actors::heard::Heard;
+use omnigate_actors::meter_handler;
+use omnigate_actors::meters::{self, Handlers, Meters};
+use omnigate_actors::mqtt::Turn;
+use omnigate_actors::parser::{self, Parser};
+use omnigate_actors::publisher::{self, Flush, Publisher};
+use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
+use omnigate_actors::rejects::Rejects;
+use omnigate_actors::set_message;
+use omnigate_actors::status::StatusBoard;
+use omnigate_actors::store::meter_table::MeterTable;
+use omnigate_actors::store::outbox::MemoryOutbox;
+use omnigate_actors::supervision::heartbeat::{Heartbeat, Limits};
+use omnigate_actors::supervision::{Child, Root, supervise_on};
+use omnigate_actors::tree;
+use slog::{Logger, info, o, warn};
+use tokio::sync::{Semaphore, watch};
+use wmbus::Profiles;
+
+use super::reasons::{Ends, Reason};
+use super::status::Shown;
+use super::watchdog;
+use crate::settings::Settings;
+
+/// All actors, in the order in which they were started. They are stopped the other way round.
+pub struct Gateway {
+    root: Arc<Root>,
+    log: Logger,
+    publisher: Child<Publisher>,
+    meters: Child<Meters>,
+    handlers: Handlers,
+    commander: Child<Commander>,
+    dispatcher: Child<Dispatcher>,
+    parser: Child<Parser>,
+    driver: Child<Driver>,
+    heartbeat: Heartbeat,
+    radio: Arbiter,
+    broker: Arbiter,
+}
+
+impl Gateway {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub fn start(settings: &Settings, log: &Logger, ends: Ends) -> io::Result<Self> {
+        let radio = Arbiter::new();
+        let broker = Arbiter::new();
+        let counters = Arc::new(Counters::new());
+        let rejects = Rejects::new(REJECTS_KEPT);
+        let unknown = Arc::new(Heard::default());
+        let table = Arc::new(MeterTable::new());
+        let driver_status = StatusSender::new(clock::now());
+        let status = Arc::new(StatusBoard::new(clock::now()));
+        let root = {
+            let status = Arc::clone(&status);
+            Root::new(log.clone(), move |_| status.touch())
+        };
+        let shown = Shown {
+            root: Arc::clone(&root),
+            driver: driver_status.clone(),
+            meters: Arc::clone(&table),
+            unknown: Arc::clone(&unknown),
+        };
+        shown.on(&status);
+        let of_actor = |name: &'static str| log.new(o!("actor" => name));
+
+        let at = Arc::new(settings.mqtt.broker());
+        let outbox = Arc::new(MemoryOutbox::new(OUTBOX_BYTES, Arc::clone(&counters)));
+        let config = publisher::Config::new(
+            Arc::clone(&at),
+            settings.gateway.id.topics().clone(),
+            outbox,
+            status,
+            Arc::clone(&counters),
+            rejects.clone(),
+            of_actor("publisher"),
+        );
+        let publisher = supervise_on(&broker.handle(), &root, &tree::PUBLISHER, move |monitor| {
+            Publisher::new(config.clone(), monitor)
+        });
+
+        let handlers = Handlers::default();
+        let (routes, routes_of_meters) = watch::channel(Arc::new(HashMap::new()));
+        let config = meters::Config {
+            table: Arc::clone(&table),
+            handlers: handlers.clone(),
+            routes: Arc::new(routes),
+            announce: Forward::to(publisher.addr.clone()),
+            publish: publisher.addr.clone().recipient(),
+            shared: Arc::new(meter_handler::Shared {
+                profiles: Profiles::embedded(),
+                live: settings.driver.is_live(),
+                counters: Arc::clone(&counters),
+                rejects: rejects.clone(),
+                log: of_actor("meter_handler"),
+            }),
+            root: Arc::clone(&root),
+            log: of_actor("meters"),
+        };
+        let meters = supervise_on(&radio.handle(), &root, &tree::METERS, move |monitor| {
+            Meters::new(config.clone(), monitor)
+        });
+
+        let config = commander::Config {
+            broker: at,
+            topics: settings.gateway.id.topics().clone(),
+            meters: meters.addr.clone().recipient(),
+            stop: ends.stop,
+            stop_token: settings.mqtt.stop_token.clone(),
+            limits: set_message::Limits::default(),
+            pace: Pace::default(),
+            turn: Turn::default(),
+            counters: Arc::clone(&counters),
+            log: of_actor("commander"),
+        };
+        let commander = supervise_on(&broker.handle(), &root, &tree::COMMANDER, move |monitor| {
+            Commander::new(config.clone(), monitor)
+        });
+
+        let config = dispatcher::Config {
+            routes: routes_of_meters,
+            unknown,
+            rejects: rejects.clone(),
+            counters: Arc::clone(&counters),
+            log: of_actor("dispatcher"),
+        };
+        let dispatcher = supervise_on(&radio.handle(), &root, &tree::DISPATCHER, move |_| {
+            Dispatcher::new(config.clone())
+        });
+
+        let config = parser::Config {
+            next: Forward::to(dispatcher.addr.clone()),
+            rejects,
+            counters: Arc::clone(&counters),
+            log: of_actor("parser"),
+        };
+        let parser = supervise_on(&radio.handle(), &root, &tree::PARSER, move |monitor| {
+            Parser::new(config.clone(), monitor)
+        });
+
+        let config = driver::Config::new(
+            settings.driver.source(),
+            parser.addr.clone().recipient(),
+            Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
+            table.known(),
+            ends.ended,
+            counters,
+            driver_status,
+            of_actor("driver"),
+        );
+        let driver = supervise_on(&radio.handle(), &root, &tree::DRIVER, move |_| {
+            Driver::new(config.clone())
+        });
+
+        let heartbeat = {
+            let arbiters = [("radio", radio.handle()), ("broker", broker.handle())];
+            let log = log.clone();
+            Heartbeat::start(
+                Arc::clone(&root),
+                &arbiters,
+                Limits::default(),
+                move |complaints| {
+                    watchdog::judge(&log, complaints);
+                },
+            )?
+        };
+        info!(log, "started"; "gateway" => settings.gateway.id.topics().gateway_id());
+        Ok(Self {
+            root,
+            log: log.clone(),
+            publisher,
+            meters,
+            handlers,
+            commander,
+            dispatcher,
+            parser,
+            driver,
+            heartbeat,
+            radio,
+            broker,
+        })
+    }
+
+    /// The root of the supervision tree.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Stops in stages: the source, then the pipeline from its beginning, each actor after it has handled what waits for it, then the
+    /// Publisher after it has sent what the outbox holds.
+    pub async fn stop(self, reason: &Reason) {
+        self.driver.stop().await;
+        self.parser.stop().await;
+        self.dispatcher.stop().await;
+        self.commander.stop().await;
+        self.handlers.stop().await;
+        self.meters.stop().await;
+        let within = match reason {
+            Reason::SourceEnded(_) => AS_LONG_AS_IT_TAKES,
+            Reason::Stop(_) | Reason::Signal(_) | Reason::GaveUp(_) => FLUSH_WITHIN,
+        };
+        match self.publisher.addr.send(Flush { within }).await {
+            Ok(report) if report.left == 0 && report.said_offline => {
+                info!(self.log, "all readings are delivered")
+            }
+            Ok(report) => warn!(self.log, "the broker did not take everything in time";
+                "reason" => "broker away", "readings_left" => report.left, "said_offline" => report.said_offline),
+            Err(_) => {
+                warn!(self.log, "the Publisher failed while it delivered the last readings"; "reason" => "flush failed")
+            }
+        }
+        self.publisher.stop().await;
+        drop(self.heartbeat);
+        self.radio.stop();
+        self.broker.stop();
+        info!(self.log, "stopped");
+    }
+}
+
+/// Telegrams kept for the curious.
+const REJECTS_KEPT: usize = 100;
+
+/// Room for readings while the broker is away: about 100,000.
+const OUTBOX_BYTES: usize = 32 << 20;
+
+/// How long the broker may take for the last readings when the gateway is told to stop.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// For the readings of a file, whose end is not known in advance.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_hours(24);

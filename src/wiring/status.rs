@@ -1,0 +1,102 @@
+//! The sections of the status object that show the running system.
+
+use std::sync::Arc;
+
+use omnigate_actors::driver::status::StatusSender;
+use omnigate_actors::heard::Heard;
+use omnigate_actors::meter::Condition;
+use omnigate_actors::status::StatusBoard;
+use omnigate_actors::store::meter_table::MeterTable;
+use omnigate_actors::supervision::{Monitor, Root, State};
+use serde_json::{Map, Value, json};
+
+/// What the sections show.
+pub struct Shown {
+    /// The actors.
+    pub root: Arc<Root>,
+    /// The source.
+    pub driver: StatusSender,
+    /// The monitored meters.
+    pub meters: Arc<MeterTable>,
+    /// The others on the air.
+    pub unknown: Arc<Heard>,
+}
+
+impl Shown {
+    /// Adds the sections `driver`, `actors` and `meters`.
+    pub fn on(self, board: &StatusBoard) {
+        let Self {
+            root,
+            driver,
+            meters,
+            unknown,
+        } = self;
+        let driver = driver.subscribe();
+        board.add("driver", move || {
+            serde_json::to_value(&*driver.borrow()).unwrap_or_default()
+        });
+        board.add("actors", move || actors(&root));
+        board.add("meters", move || overview(&meters, &unknown));
+    }
+}
+
+/// Each service actor by its name; the handlers together.
+fn actors(root: &Root) -> Value {
+    let mut actors = Map::new();
+    let (mut handlers, mut restarts, mut parked, mut refused) = (0_u64, 0_u64, Vec::new(), 0);
+    root.for_each_child(|child| {
+        if child.instance().is_none() {
+            actors.insert(child.role().name.to_owned(), actor(child));
+            return;
+        }
+        handlers += 1;
+        restarts += u64::from(child.restarts());
+        refused += child.refused();
+        if matches!(child.state(), State::Parked { .. }) && parked.len() < PARKED_SHOWN {
+            parked.push(child.to_string());
+        }
+    });
+    actors.insert(
+        "meter_handlers".to_owned(),
+        json!({"running": handlers, "restarts": restarts, "refused": refused, "parked": parked}),
+    );
+    actors.into()
+}
+
+fn actor(child: &Monitor) -> Value {
+    let state = match child.state() {
+        State::Starting => "starting".to_owned(),
+        State::Running => "running".to_owned(),
+        State::Waiting(wait) => format!("waiting for {}", wait.what),
+        State::BackingOff { .. } => "backing off".to_owned(),
+        State::Parked { .. } => "parked".to_owned(),
+        State::Stopped => "stopped".to_owned(),
+    };
+    json!({
+        "state": state,
+        "restarts": child.restarts(),
+        "last_reason": child.last_exit().map(|exit| exit.reason),
+        "messages_lost": child.lost(),
+    })
+}
+
+/// How many meters are in which condition, and how many others are on the air.
+fn overview(meters: &MeterTable, unknown: &Heard) -> Value {
+    let (mut unheard, mut reading, mut refused) = (0, 0, Map::new());
+    for meter in meters.snapshot().values() {
+        match meter.memory().condition {
+            Condition::Unheard => unheard += 1,
+            Condition::Reading => reading += 1,
+            Condition::Refused(reason) => {
+                let list = refused.entry(reason).or_insert_with(|| json!([]));
+                if let Some(list) = list.as_array_mut().filter(|list| list.len() < PARKED_SHOWN) {
+                    list.push(json!(meter.name.to_string()));
+                }
+            }
+        }
+    }
+    json!({"unheard": unheard, "reading": reading, "refused": refused, "not_monitored": unknown.list().len()})
+}
+
+/// Names in a list; the status object is small.
+const PARKED_SHOWN: usize = 20;
