@@ -120,6 +120,13 @@ impl fmt::Display for Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Manufacturer(pub u16);
 
+impl Manufacturer {
+    /// Without bit 15.
+    pub(crate) const fn letters_only(self) -> Self {
+        Self(self.0 & 0x7FFF)
+    }
+}
+
 impl FromStr for Manufacturer {
     type Err = AddressError;
 

@@ -88,3 +88,58 @@ pub(super) fn unwrapped<'a>(input: &Input<'a>) -> Result<Reader<'a>, Error> {
 fn in_256ths(value: u16) -> i64 {
     i64::from(value) * 390_625
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode, error};
+    use crate::error::ErrorKind;
+
+    // Telegram and values but the season's first day: wmbusmeters, apatoreitn.xmq. 00A1: day 1, month 5.
+    #[test]
+    fn bare() {
+        assert_eq!(
+            decode("19440186313737370408A0A1000059001C270100322DE413B415"),
+            [
+                "heat_cost_allocation 1 HCA",
+                "heat_cost_allocation[1] 89 HCA",
+                "date 2022-09-18",
+                "date_start XXXX-05-01",
+                "date_error 2019-08-28",
+                "error_flags seal broken",
+                "external_temperature_average 21.703125 °C",
+                "external_temperature_average[1] 19.890625 °C",
+            ]
+        );
+    }
+
+    // Telegram and values: wmbusmeters, apatoreitn.xmq.
+    const WRAPPED: &str =
+        "25441486323737370408B60AFFFFF5450186F41B9D58A0A100007809000000001F2D6416C819";
+
+    #[test]
+    fn wrapped() {
+        let records = decode(WRAPPED);
+        assert_eq!(
+            records[..4],
+            [
+                "heat_cost_allocation 0 HCA",
+                "heat_cost_allocation[1] 2424 HCA",
+                "date 2022-08-31",
+                "date_start XXXX-05-01",
+            ]
+        );
+        assert_eq!(records[4], "error_flags none");
+        assert_eq!(
+            error(&WRAPPED.replace("9D58A0", "9D58A1")).kind,
+            ErrorKind::UnknownCi(0xA1)
+        );
+        assert_eq!(
+            error(&WRAPPED[..WRAPPED.len() - 2]).kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
+        assert_eq!(
+            error(&WRAPPED[..30]).kind,
+            ErrorKind::Truncated { missing: 7 }
+        );
+    }
+}

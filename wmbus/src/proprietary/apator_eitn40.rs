@@ -97,3 +97,58 @@ const STATUS: [(u32, &str); 7] = [
     (0x20, "memory error"),
     (0x40, "optical tampering"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode, error};
+    use crate::error::ErrorKind;
+
+    // Telegram and values but the season's first day: wmbusmeters, apatoreitn40.xmq.
+    const TELEGRAM: &str = "40440106139901000908A00000A10081016B013F00A2004E00000000000000000000000000000018001E0007007800100002002F01C700000000002D3006000000";
+
+    #[test]
+    fn all_words() {
+        let records = decode(TELEGRAM);
+        assert_eq!(
+            records[..8],
+            [
+                "heat_cost_allocation 303 HCA",
+                "heat_cost_allocation[1] 199 HCA",
+                "heat_cost_allocation[2] 0 HCA",
+                "heat_cost_allocation[3] 0 HCA",
+                "date 2024-01-13",
+                "date_start XXXX-05-01",
+                "period_heat_cost_allocation 63 HCA",
+                "period_heat_cost_allocation[1] 162 HCA (2023-12-31)",
+            ]
+        );
+        assert_eq!(
+            records[20..],
+            [
+                "period_heat_cost_allocation[14] 16 HCA (2022-11-30)",
+                "period_heat_cost_allocation[15] 2 HCA (2022-10-31)",
+                "flow_temperature 24.0625 °C",
+                "external_temperature 22.6875 °C",
+                "error_flags none",
+            ]
+        );
+    }
+
+    #[test]
+    fn status_and_length() {
+        let status = |word: &str| {
+            decode(&TELEGRAM.replace("06000000", &format!("0600{word}")))
+                .pop()
+                .unwrap()
+        };
+        assert_eq!(
+            status("1100"),
+            "error_flags radiator sensor open, battery low"
+        );
+        assert_eq!(status("FFFF"), "error_flags seal broken");
+        assert_eq!(
+            error(&TELEGRAM[..TELEGRAM.len() - 2]).kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
+    }
+}

@@ -119,3 +119,52 @@ const ALARMS: [(u32, &str); 14] = [
     (0x4000, "wrong temperature"),
     (0x8000, "service event"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode_with, error, error_with};
+    use crate::error::ErrorKind;
+
+    const KEY: Option<&str> = Some("00000000000000000000000000000000");
+
+    // Telegrams and values: wmbusmeters, apatorna1.xmq.
+    const TELEGRAM: &str = "1C440106813591041407A0B000266A705474DDB80D9A0EB9AE2EF29D96";
+
+    #[test]
+    fn decrypts() {
+        assert_eq!(
+            decode_with(KEY, TELEGRAM),
+            [
+                "volume 345.312 m³",
+                "date_time 2024-03-23T15:22:20",
+                "volume[1] 300.619 m³",
+                "date_time[1] 2024-02-29T22:22:20",
+                "duration_since_cumulation 545 h",
+                "error_flags none",
+                "error_flags[1] minimum flow",
+            ]
+        );
+        let records = decode_with(
+            KEY,
+            "1C440106813591041407A17D01416562108AB98A0FE92FC06AA8122176",
+        );
+        assert_eq!(records[0], "volume 687.104 m³");
+        assert_eq!(records[2], "volume[1] 662.325 m³");
+    }
+
+    #[test]
+    fn needs_its_key() {
+        let another = Some("00000000000000000000000000000001");
+        assert_eq!(error(TELEGRAM).kind, ErrorKind::KeyMissing);
+        assert_eq!(error_with(another, TELEGRAM).kind, ErrorKind::KeyRejected);
+        assert_eq!(
+            error_with(Some("0000000000000000"), TELEGRAM).kind,
+            ErrorKind::KeyLength
+        );
+        let short = &TELEGRAM[..TELEGRAM.len() - 2];
+        assert_eq!(
+            error_with(KEY, short).kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
+    }
+}

@@ -52,3 +52,36 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
     sheet.add(volume((thirds * 1000 + 1) / 3, -6));
     Ok(sheet.into_records())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode, error};
+    use crate::error::ErrorKind;
+
+    // Telegrams: wmbusmeters, apator08.xmq. 14F242 is 1372738; a third of it is 457579.333 litres.
+    // 27E5B9 is 2614713, 871571 litres: henrykmal read 871,850 m³ from the meter a day later (issue 81).
+    #[test]
+    fn module_08() {
+        assert_eq!(
+            decode("1C441486069C14000F0FA042F214000040030000000005FF0472BF1400"),
+            ["volume 457.579333 m³"]
+        );
+        assert_eq!(
+            decode("1C441486DD4444000303A0B9E527004C4034B31CED0106FF01D0932700"),
+            ["volume 871.571 m³"]
+        );
+    }
+
+    // Telegram: wmbusmeters, apator172.xmq. 541D is 21533; a third of it is 7177.667 litres.
+    #[test]
+    fn module_17() {
+        assert_eq!(
+            decode("1C44148607A814000411A01D5400000840030000000005FF05D83D0000"),
+            ["volume 7.177667 m³"]
+        );
+        assert_eq!(
+            error("0E44148607A814000411A01D5400").kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
+    }
+}

@@ -110,3 +110,66 @@ fn temperature(reader: &mut Reader<'_>) -> Result<Option<i16>, Error> {
     let value = reader.u16()?.cast_signed();
     Ok((value != i16::MIN).then_some(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::decode;
+
+    // Telegram and values: wmbusmeters, driver_hydroclima.cc. Dates: 2C7D is 22, 3, 29.
+    #[test]
+    fn of_frame_10() {
+        let records = decode(
+            "2E44B0099861036853087A000020002F2F036E0000000F100043106A7D2C4A078F12202CB1242A06D3062100210000",
+        );
+        assert_eq!(
+            records[2..],
+            [
+                "error_flags 17152",
+                "date 2022-03-29",
+                "external_temperature_average 18.66 °C",
+                "external_temperature_maximum 47.51 °C",
+                "external_temperature_average[1] 15.78 °C",
+                "flow_temperature_average[1] 17.47 °C",
+                "total_heat_cost_allocation 33 HCA",
+            ]
+        );
+    }
+
+    // Telegram and values: wmbusmeters, hydroclimav2.xmq. 3429 is 26, 1, 9; 3336 is 25, 9, 22.
+    #[test]
+    fn of_frame_11() {
+        let records = decode(
+            "5144B0095209009385088C20807A800040252F2F036E540200436ED90800426C3F3C0F1100009924293400003713DF08BC163633960E8208D401D90879076006DA080809DA08E537000A3500DF1201830900",
+        );
+        assert_eq!(
+            records[4..],
+            [
+                "error_flags 0",
+                "date 2026-01-09",
+                "flow_temperature_average 49.19 °C",
+                "external_temperature_average 22.71 °C",
+                "external_temperature_maximum[1] 58.2 °C",
+                "date_maximum[1] 2025-09-22",
+                "flow_temperature_average[1] 37.34 °C",
+                "external_temperature_average[1] 21.78 °C",
+                "heat_cost_allocation[1] 468 HCA",
+                "heat_cost_allocation[2] 2265 HCA",
+                "heat_cost_allocation[3] 1913 HCA",
+                "heat_cost_allocation[4] 1632 HCA",
+                "external_temperature_average[2] 22.66 °C",
+                "external_temperature_average[3] 23.12 °C",
+                "external_temperature_average[4] 22.66 °C",
+                "total_heat_cost_allocation 2435 HCA",
+            ]
+        );
+    }
+
+    // Telegram: wmbusmeters, driver_hydroclima.cc; frame 9D is not known.
+    #[test]
+    fn of_another_frame() {
+        let records = decode(
+            "2D44B009233739743308780F9D1300023ED97AEC7BC5908A32C15D8A32C126915AC15AC126912691269187912689",
+        );
+        assert_eq!(records.len(), 1);
+    }
+}

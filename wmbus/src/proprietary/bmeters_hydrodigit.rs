@@ -108,3 +108,65 @@ const fn millivolts(byte: u8) -> i64 {
 }
 
 const TAMPERING: [(u32, &str); 3] = [(0x80, "magnet"), (0x40, "sensor"), (0x20, "module removed")];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::decode;
+
+    // Telegram and values: wmbusmeters, hydrodigit.xmq: sent on 18 June 2024, running since July 2023.
+    const TELEGRAM: &str = "4944B4092243658713077A7F0000000C1363020400046D242C12360F950A24042507000000A405006E0700850900CA0B004A0E00FFFFFFFFFFFF020000020000250000B3010095030000";
+
+    #[test]
+    fn all_parts() {
+        assert_eq!(
+            decode(TELEGRAM)[3..],
+            [
+                "voltage 3.05 V",
+                "date_leakage 2024-04-25",
+                "volume_backward 0.007 m³",
+                "volume[5] 14.44 m³ (2024-01-31)",
+                "volume[4] 19.02 m³ (2024-02-29)",
+                "volume[3] 24.37 m³ (2024-03-31)",
+                "volume[2] 30.18 m³ (2024-04-30)",
+                "volume[1] 36.58 m³ (2024-05-31)",
+                "volume[10] 0.02 m³ (2023-08-31)",
+                "volume[9] 0.02 m³ (2023-09-30)",
+                "volume[8] 0.37 m³ (2023-10-31)",
+                "volume[7] 4.35 m³ (2023-11-30)",
+                "volume[6] 9.17 m³ (2023-12-31)",
+            ]
+        );
+    }
+
+    // Without the meter's date nobody knows which year's January it is.
+    #[test]
+    fn without_date() {
+        let records = decode(&TELEGRAM.replace("046D242C1236", ""));
+        assert_eq!(records[5], "volume[1] 14.44 m³ (XXXX-01-XX)");
+    }
+
+    // Telegrams and values: wmbusmeters, hydrodigit.xmq; the second with a magnet's date put in.
+    #[test]
+    fn other_parts() {
+        let records =
+            decode("2144B4099163742315077A400000000C1399999999046D092A30340F050B01000000");
+        assert_eq!(records[3..], ["voltage 3.2 V", "volume_backward 0.001 m³"]);
+        let records =
+            decode("2444B4090155240317068C00487AC00000000C1335670000046D172EEA280F038080230709");
+        assert_eq!(
+            records[3..],
+            [
+                "voltage 3.7 V",
+                "error_flags magnet",
+                "date_error 2023-07-09"
+            ]
+        );
+    }
+
+    // What is cut off stays bytes.
+    #[test]
+    fn too_short() {
+        let records = decode(&TELEGRAM[..TELEGRAM.len() - 4]);
+        assert_eq!(records.len(), 3);
+    }
+}

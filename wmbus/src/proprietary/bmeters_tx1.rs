@@ -85,3 +85,42 @@ const fn row(access_number: u8) -> [u8; 4] {
         _ => [0x39, 0x6F, 0x28, 0x05],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode, error};
+    use crate::error::ErrorKind;
+
+    // Telegram, volume and time: wmbusmeters, rfmtx1.xmq. The last month, of 13, is 47 80 in 80 47 00: 18304.
+    const TELEGRAM: &str = "4644B4097172737405077AA50006101115F78184AB0F1D1E200000005904103103208047004A4800E73C00193E00453F003E4000E64000E74100F442000144001545005B460000";
+
+    #[test]
+    fn reading_and_months() {
+        let records = decode(TELEGRAM);
+        assert_eq!(
+            records[..4],
+            [
+                "volume 188.56 m³",
+                "date_time 2020-03-31T10:04:59",
+                "volume[2] 183.04 m³ (2020-01-31)",
+                "volume[1] 185.06 m³ (2020-02-29)",
+            ]
+        );
+        assert_eq!(records[4], "volume[12] 155.91 m³ (2019-03-31)");
+        assert_eq!(records[13], "volume[3] 180.11 m³ (2019-12-31)");
+        assert_eq!(records.len(), 14);
+    }
+
+    #[test]
+    fn damaged() {
+        // F7 hides 60; FD hides 6A.
+        assert_eq!(
+            error(&TELEGRAM.replace("F78184", "FD8184")).kind,
+            ErrorKind::Bcd(0x6A)
+        );
+        assert_eq!(
+            error(&TELEGRAM[..TELEGRAM.len() - 4]).kind,
+            ErrorKind::Truncated { missing: 1 }
+        );
+    }
+}

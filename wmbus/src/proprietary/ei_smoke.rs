@@ -61,3 +61,27 @@ const FAULTS: [(u32, &str); 12] = [
     (1 << 24, "obstacle"),
     (1 << 25, "covered"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::decode;
+
+    // Telegram and values: wmbusmeters, ei6500.xmq, the second with dust and tampering put in.
+    #[test]
+    fn alarm_head() {
+        let telegram = "58442515747209010C1A7A8B0000000BFD0F070101046D2A06D82502FD17000082206CD825426CD0238440FF2C000F11008250FD61000082506C01018260FD6100008360FD3100000082606C01018270FD61000082706C0101";
+        let found = |telegram: &str| decode(telegram).split_off(13);
+        assert_eq!(
+            found(telegram),
+            ["dimensionless 0", "voltage 3 V", "error_flags none"]
+        );
+        assert_eq!(
+            found(&telegram.replace("FF2C000F1100", "FF2C5B0F1100")),
+            [
+                "dimensionless 27",
+                "voltage 3 V",
+                "error_flags tampered with while removed"
+            ]
+        );
+    }
+}

@@ -45,3 +45,26 @@ const ALARMS: [(u32, &str); 4] = [
     (0x20, "battery low"),
     (0x40, "backflow"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::decode;
+
+    // Telegrams and values: wmbusmeters, gwfwater.xmq. 20: battery low; E3: 11100 half years.
+    #[test]
+    fn water() {
+        let records = decode(
+            "3144E61E31102220010E8C04F47ABE0420452F2F037410000004133E0000004413FFFFFFFF426CFFFF0F0120012F2F2F2F2F",
+        );
+        assert_eq!(
+            records[5..],
+            ["error_flags battery low", "remaining_battery_life 0 y"]
+        );
+        let telegram = "3944E61E46441510020E8C04427250076819E61E3C07B10020452F2F03748B05000413DC690D004413A4630D00426C213C02FD74B5140F0100E3";
+        assert_eq!(
+            decode(telegram)[6..],
+            ["error_flags none", "remaining_battery_life 14 y"]
+        );
+        assert_eq!(decode(&telegram.replace("0F0100E3", "0F0200E3")).len(), 6);
+    }
+}

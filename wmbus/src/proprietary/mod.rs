@@ -21,6 +21,7 @@ mod bmeters_hca;
 mod bmeters_hydrodigit;
 mod bmeters_tx1;
 mod dates;
+mod diehl_address;
 mod diehl_cipher;
 mod diehl_prios;
 mod diehl_real_data;
@@ -36,6 +37,8 @@ mod techem_water;
 mod testing;
 mod zenner_0b;
 
+pub(crate) use diehl_address::meter;
+
 use crate::address::{Address, Manufacturer};
 use crate::crypto::MeterKey;
 use crate::error::{Error, ErrorKind, Layer};
@@ -45,8 +48,7 @@ use crate::telegram::{Content, Plain, Security};
 
 /// The formats of a manufacturer.
 const fn of(manufacturer: Manufacturer) -> &'static [Format] {
-    // Bit 15 is no part of the letters.
-    match Manufacturer(manufacturer.0 & 0x7FFF) {
+    match manufacturer.letters_only() {
         APA => &[
             apator_162::FORMAT,
             apator_na1::FORMAT,

@@ -130,3 +130,104 @@ fn is_encrypted(mut block: Reader<'_>) -> bool {
 const VIFE: u8 = 0x5F;
 const ENCRYPTED: u8 = 0x35;
 const DATE: u8 = 0x6C;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{decode, decode_with, error, error_with};
+    use crate::crypto::{MeterKey, cbc_encrypt};
+    use crate::error::ErrorKind;
+
+    // Telegram and readings: wmbusmeters, qwaterv2.xmq. 12738.2 + 278 + 234 + 295 + 271 = 13816.2 (10 litres): the last four months
+    // lead from the reading at the due date to that at the end of April, 138.163 m³, but for what is less than 10 litres.
+    const WATER: &str = "49449344123456781606780DFF5F3500824E00007F0007C113FFFF63961300DF2C82731200FE2463811300A400F200D100A900DD00E000E90006011601EA0027010F012F046D0211F225";
+
+    #[test]
+    fn water() {
+        let records = decode(WATER);
+        assert_eq!(
+            records[2..8],
+            [
+                "volume 139.663 m³",
+                "volume[1] 127.382 m³ (2022-12-31)",
+                "date[1] 2022-12-31",
+                "volume[17] 138.163 m³ (2023-04-30)",
+                "date[17] 2023-04-30",
+                "period_volume[28] 1.64 m³ (2022-05-31)",
+            ]
+        );
+        assert_eq!(records[18..], ["period_volume[17] 2.71 m³ (2023-04-30)"]);
+    }
+
+    // Telegram: wmbusmeters, driver_qheat.cc. VIF 0D counts 100 kJ. The months from January on make the difference:
+    // 680.3 + 1064.2 + 1028.9 + 309.7 + 0 = 3083.1 MJ.
+    #[test]
+    fn heat() {
+        let records = decode(
+            "58449344414620684737780779414620689344470C0DFF5F3500825A00000E0007C00DFFFF310803001F3C036800003E34310803000080008000800080008000800000931A92293128190C00002F02FD170000046D000F3235",
+        );
+        assert_eq!(
+            records[4..9],
+            [
+                "energy 3083100000 J",
+                "energy[1] 680300000 J (2024-12-31)",
+                "date[1] 2024-12-31",
+                "energy[17] 3083100000 J (2025-04-30)",
+                "date[17] 2025-04-30",
+            ]
+        );
+        assert_eq!(
+            records[9..],
+            [
+                "period_energy[22] 0 J (2024-11-30)",
+                "period_energy[21] 680300000 J (2024-12-31)",
+                "period_energy[20] 1064200000 J (2025-01-31)",
+                "period_energy[19] 1028900000 J (2025-02-28)",
+                "period_energy[18] 309700000 J (2025-03-31)",
+                "period_energy[17] 0 J (2025-04-30)",
+            ]
+        );
+    }
+
+    // Telegram: wmbusmeters, issue 2096. January 2026 began with 777 units; 146 - 777 = -631.
+    #[test]
+    fn heat_cost_allocator() {
+        let records = decode(
+            "49449344029022323608780DFF5F350082ED00000F0007B06EFFFF300500003F3C770700005F3830050000030041006E007C0089FD8B008200610012000000000000002F046D20085439",
+        );
+        assert_eq!(
+            records[2..5],
+            [
+                "heat_cost_allocation 530 HCA",
+                "heat_cost_allocation[1] 777 HCA (2025-12-31)",
+                "date[1] 2025-12-31",
+            ]
+        );
+        assert!(
+            records.contains(&"period_heat_cost_allocation[24] -631 HCA (2026-01-31)".to_owned()),
+            "{records:?}"
+        );
+    }
+
+    #[test]
+    fn encrypted() {
+        let key = "000102030405060708090A0B0C0D0E0F";
+        let mut telegram = crate::tests::hex(WATER);
+        // The block's fifth byte, and the 48 bytes behind it.
+        telegram[19] = 0x35;
+        let number = telegram[17];
+        let mut initial = [number; 16];
+        initial[..8].copy_from_slice(&telegram[2..10]);
+        let cipher = key.parse::<MeterKey>().unwrap();
+        cbc_encrypt(cipher.aes128().unwrap(), initial, &mut telegram[20..68]);
+        let sealed: String = telegram.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(decode_with(Some(key), &sealed)[2..], decode(WATER)[2..]);
+        assert_eq!(error(&sealed).kind, ErrorKind::KeyMissing);
+        let another = "000102030405060708090A0B0C0D0E0E";
+        assert_eq!(
+            error_with(Some(another), &sealed).kind,
+            ErrorKind::KeyRejected
+        );
+        // A plain block is no telegram of a meter with a key.
+        assert_eq!(error_with(Some(key), WATER).kind, ErrorKind::NotEncrypted);
+    }
+}

@@ -39,3 +39,27 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
     sheet.add(error_bits(status));
     Ok(sheet.into_records())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::decode;
+
+    // Telegrams and values: wmbusmeters, zenner0b.xmq.
+    #[test]
+    fn both_volumes() {
+        let records = decode("1E44496A677308500B167AD80010252F2F0F0000000080BF1B0000A6420000");
+        assert_eq!(
+            records[1..],
+            ["volume 17.062 m³", "volume[1] 7.1035 m³", "error_flags 0"]
+        );
+        let records = decode("1E44496A677308500B167AD80010252F2F0F80BF1B0080BF1B0000A6420000");
+        assert_eq!(records[3], "error_flags 1818496");
+    }
+
+    // One byte of the second volume is missing: the block stays bytes.
+    #[test]
+    fn too_short() {
+        let records = decode("1C44496A677308500B167AD80010252F2F0F0000000080BF1B0000A642");
+        assert_eq!(records, ["manufacturer_data 0000000080BF1B0000A642"]);
+    }
+}

@@ -16,6 +16,7 @@ use crate::afl::{self, Assembler};
 use crate::ell;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::link;
+use crate::proprietary;
 use crate::reader::Reader;
 use crate::tpl::{self, Application};
 use crate::wired::LongFrame;
@@ -143,11 +144,14 @@ impl<'a> Telegram<'a> {
     }
 
     /// The meter that the data belong to, as far as can be seen before decryption: from the transport layer's long
-    /// header if there is one, else the sender. By wire without a long header nobody is named: all zero.
+    /// header if there is one, else the sender, put right where its manufacturer has an order of its own. By wire without a long header nobody is named: all zero.
     #[inline]
     #[must_use]
     pub fn address(&self) -> Address {
-        self.upper.address().unwrap_or(self.sender)
+        match &self.upper {
+            Upper::Open(message) => message.meter(self),
+            Upper::Sealed(_) | Upper::Fragment { .. } => self.sender,
+        }
     }
 
     /// Who sent the radio telegram: the meter, or an adapter in its name.
@@ -282,6 +286,12 @@ impl<'a> Message<'a> {
             offset,
             checked,
         })
+    }
+
+    /// Whose data these are.
+    fn meter(&self, telegram: &Telegram<'_>) -> Address {
+        let sender = || proprietary::meter(telegram.sender, telegram.control, &self.tpl);
+        self.tpl.address.unwrap_or_else(sender)
     }
 
     const fn security(&self) -> Security {

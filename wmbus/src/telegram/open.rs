@@ -93,14 +93,13 @@ impl<'a> Telegram<'a> {
         let Upper::Open(message) = &self.upper else {
             return None;
         };
-        let meter = message.tpl.address.unwrap_or(self.sender);
         let body = message.as_it_is(0);
         let content = match (message.security(), message.application) {
             (Security::Manufacturer, _) => Content::Manufacturer,
             (Security::None, Application::Content(content)) => content,
             _ => return None,
         };
-        Some(message.plain(self, meter, &body, false, None, content))
+        Some(message.plain(self, &body, false, None, content))
     }
 
     #[inline]
@@ -298,21 +297,20 @@ impl<'a> Message<'a> {
             Application::Content(_) if is_own_format => Content::Manufacturer,
             Application::Content(content) => content,
         };
-        Ok(self.plain(telegram, meter, &body, is_authentic, outer, content))
+        Ok(self.plain(telegram, &body, is_authentic, outer, content))
     }
 
     #[inline]
     fn plain<'b>(
         &self,
         telegram: &Telegram<'_>,
-        meter: Address,
         body: &Body<'b>,
         is_authentic: bool,
         outer: Option<Security>,
         content: Content,
     ) -> Plain<'b> {
         Plain {
-            address: meter,
+            address: self.meter(telegram),
             sender: telegram.sender,
             ci: self.tpl.ci,
             content,

@@ -11,10 +11,11 @@ use crate::ell::SessionNumber;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Plain<'a> {
-    /// The meter the data belongs to: from the transport layer's long header if there is one, else the sender.
+    /// The meter the data belongs to: from the transport layer's long header if there is one, else the sender, put
+    /// right where its manufacturer has an order of its own.
     pub address: Address,
     /// Who sent the radio telegram; another one than `address` where a radio adapter sends for the meter.
-    /// Equal to `address` by wire.
+    /// As it is on the air. Equal to `address` by wire.
     pub sender: Address,
     /// The control information byte before `bytes`.
     pub ci: u8,
