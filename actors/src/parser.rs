@@ -95,7 +95,9 @@ enum Frame {
 
 impl Frame {
     fn of(bytes: Cow<'_, [u8]>) -> Result<(Self, Address), wmbus::Error> {
-        let address = wmbus::link::Frame::new_checked(&bytes)?.address();
+        let sender = wmbus::link::Frame::new_checked(&bytes)?.address();
+        // An adapter may send in a meter's name, and some meters have their address in an order of their own.
+        let address = wmbus::Telegram::parse(&bytes).map_or(sender, |telegram| telegram.address());
         let frame = match bytes {
             Cow::Borrowed(bytes) => Self::Received { len: bytes.len() },
             Cow::Owned(bytes) => Self::Stripped(bytes.into()),
