@@ -98,7 +98,6 @@ counts! {
     UnknownMeter "unknown_meter" "Telegrams of meters that are not monitored.",
     HandlerMailboxFull "dropped_meter_busy" "Radio telegrams dropped because the meter's queue was full.",
     HandlerGone "dropped_meter_removed" "Telegrams dropped because their meter was just removed.",
-    HandlerParked "rejected_meter_parked" "Telegrams refused because their meter's handler is parked.",
     Readings "readings" "Telegrams decrypted, verified and decoded.",
     Held "held" "Telegrams held because they may be replays, until others confirm them.",
     Replays "rejected_replay" "Held telegrams that the meter itself disproved.",

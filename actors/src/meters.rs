@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
-use slog::{Logger, info};
+use slog::{Logger, debug};
 use tokio::sync::watch;
 
 use crate::dispatcher::Routes;
@@ -194,7 +194,7 @@ impl Handler<ApplySet> for Meters {
         faults::hit("meters", "");
         let (meters, report) = self.merge(set);
         let announcements = self.announcements(&meters);
-        info!(self.config.log, "set of meters applied"; "meters" => meters.len(), "refused" => report.refused());
+        debug!(self.config.log, "set of meters applied"; "meters" => meters.len(), "refused" => report.refused());
         self.config.table.replace(meters);
         self.adjust_handlers();
         if !announcements.is_empty() {

@@ -3,9 +3,9 @@
 //! ```text
 //! Root  one_for_one, starts from the top, stops from the bottom
 //! ├ Publisher         permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
-//! ├ Commander         permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
 //! ├ Meters            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! │ └ MeterHandler *  permanent  5 in 60 s, then park 600 s  back-off 0.1..10 s  shutdown 5 s, drains
+//! ├ Commander         permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
 //! ├ Dispatcher        permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! ├ Parser            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! └ Driver            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
@@ -46,7 +46,6 @@ pub static DRIVER: Role = service("driver", DROP);
 /// The children of the root, in order of start.
 pub static ROOT: [Branch; 6] = [
     Branch::leaf(&PUBLISHER),
-    Branch::leaf(&COMMANDER),
     Branch {
         children: &[Branch {
             many: true,
@@ -54,6 +53,7 @@ pub static ROOT: [Branch; 6] = [
         }],
         ..Branch::leaf(&METERS)
     },
+    Branch::leaf(&COMMANDER),
     Branch::leaf(&DISPATCHER),
     Branch::leaf(&PARSER),
     Branch::leaf(&DRIVER),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use omnigate_actors::clock;
 use omnigate_actors::commander::{self, Commander, Pace};
-use omnigate_actors::counters::Counters;
+use omnigate_actors::counters::{Count, Counters};
 use omnigate_actors::dispatcher::{self, Dispatcher};
 use omnigate_actors::driver::status::StatusSender;
 use omnigate_actors::driver::{self, Driver};
@@ -26,7 +26,7 @@ use omnigate_actors::status::StatusBoard;
 use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::store::outbox::MemoryOutbox;
 use omnigate_actors::supervision::heartbeat::{Heartbeat, Limits};
-use omnigate_actors::supervision::{Child, Root, supervise_on};
+use omnigate_actors::supervision::{Child, Event, Root, supervise_on};
 use omnigate_actors::tree;
 use slog::{Logger, info, o, warn};
 use tokio::sync::{Semaphore, watch};
@@ -68,8 +68,13 @@ impl Gateway {
         let driver_status = StatusSender::new(clock::now());
         let status = Arc::new(StatusBoard::new(clock::now()));
         let root = {
-            let status = Arc::clone(&status);
-            Root::new(log.clone(), move |_| status.touch())
+            let (status, counters) = (Arc::clone(&status), Arc::clone(&counters));
+            Root::new(log.clone(), move |report| {
+                if matches!(report.event, Event::Exited { lost: true, .. }) {
+                    counters.increment(Count::InHandLost);
+                }
+                status.touch();
+            })
         };
         let shown = Shown {
             root: Arc::clone(&root),
