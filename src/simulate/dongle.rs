@@ -1,6 +1,6 @@
 //! The virtual dongle: the virtual module at the end of a pseudo-terminal, and all that can go wrong with it.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -163,6 +163,14 @@ impl VirtualDongle {
     /// From now on this is wrong with it, until it is cured.
     pub fn fall_ill(&self, ailment: Ailment, cure: Cure) {
         self.shared.state().ailment = Some((ailment, cure));
+        if let Some(stop) = self
+            .plugged()
+            .as_mut()
+            .and_then(|plugged| plugged.stop.as_mut())
+        {
+            // The thread looks up. If it has ended it need not.
+            let _ = stop.write(&[0]);
+        }
     }
 
     /// Nothing is wrong with it any more.
@@ -270,31 +278,27 @@ impl Shared {
     /// Waits for something to do; nothing when it is time to go.
     fn wait(&self, pty: &Pty, stopped: &PipeReader) -> Option<PollFlags> {
         let away = self.state().host == Host::Away;
-        let babbles = self.babbles();
+        let pause = match (away, self.babbles()) {
+            (true, _) => HOST_AWAY,
+            (false, true) => BABBLE,
+            (false, false) => IDLE,
+        };
         let mut descriptors = [
-            PollFd::new(stopped, PollFlags::empty()),
+            PollFd::new(stopped, PollFlags::IN),
             PollFd::new(pty, PollFlags::IN),
         ];
         // While nobody has the port open the kernel says so all the time.
-        let (watched, pause) = if away {
-            (1, HOST_AWAY)
-        } else {
-            (
-                2,
-                if babbles {
-                    BABBLE
-                } else {
-                    Duration::from_secs(3600)
-                },
-            )
-        };
+        let watched = if away { 1 } else { 2 };
         let pause = Timespec::try_from(pause).ok()?;
         poll(descriptors.get_mut(..watched)?, Some(&pause)).ok()?;
         if away {
             poll(&mut descriptors, Some(&Timespec::default())).ok()?;
         }
-        let [stop, port] = descriptors;
-        stop.revents().is_empty().then(|| port.revents())
+        let [stop, port] = descriptors.map(|descriptor| descriptor.revents());
+        if stop.contains(PollFlags::IN) {
+            (&*stopped).read_exact(&mut [0]).ok()?;
+        }
+        (!stop.contains(PollFlags::HUP)).then_some(port)
     }
 
     fn serve_once(&self, pty: &Pty) -> io::Result<()> {
@@ -372,6 +376,8 @@ impl Shared {
 
 /// How often to look whether somebody has opened the port.
 const HOST_AWAY: Duration = Duration::from_millis(10);
+/// How long to wait for the host when there is nothing else to do.
+const IDLE: Duration = Duration::from_secs(3600);
 /// Between two pieces of a message.
 const BETWEEN_PIECES: Duration = Duration::from_millis(2);
 /// Between two bursts of garbage.

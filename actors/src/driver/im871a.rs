@@ -1,11 +1,12 @@
 //! The source `im871a`: the port's bytes to the dongle's state machine and its decisions back to the port.
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
 use slog::{debug, info, warn};
 use tokio::time::{sleep, timeout, timeout_at};
-use wmbus::im871a::{Answer, Deframer, Event, Why};
+use wmbus::im871a::{Answer, Deframer, Event, Message, Why};
 
 use super::dongle::{Action, Condition, Dongle, Timing, Wanted};
 use super::outlet::Outlet;
@@ -99,7 +100,7 @@ async fn open_when_there(
                     outlet.waiting(format!("{}: {error}", path.display()));
                 }
                 if timeout(pause, watch.changed()).await.is_err() {
-                    pause = (pause * 2).min(timing.longest_pause);
+                    pause = (pause * 2).min(LONGEST_OPENING_PAUSE.min(timing.longest_pause));
                 }
             }
         }
@@ -110,9 +111,14 @@ async fn open_when_there(
 async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
     let mut deframer = Deframer::new();
     let mut buffer = [0; 1024];
-    dongle.opened(Instant::now());
+    let mut receiver = Receiver {
+        dongle,
+        outlet,
+        sends_crcs: false,
+    };
+    receiver.dongle.opened(Instant::now());
     loop {
-        while let Some(action) = dongle.next_action() {
+        while let Some(action) = receiver.dongle.next_action() {
             match action {
                 Action::Send(request) => {
                     debug!(outlet.log, "to the dongle"; "request" => ?request);
@@ -128,8 +134,8 @@ async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
                 Action::Tell(note) => outlet.tell(note),
             }
         }
-        outlet.enter(state(dongle.condition()));
-        let Some(deadline) = dongle.deadline() else {
+        outlet.enter(state(receiver.dongle.condition()));
+        let Some(deadline) = receiver.dongle.deadline() else {
             return End::Reopen;
         };
         let wake = if deframer.is_waiting() {
@@ -144,50 +150,70 @@ async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
             Err(_) => {
                 deframer.pause();
                 if Instant::now() >= deadline {
-                    dongle.tick(Instant::now());
+                    receiver.dongle.tick(Instant::now());
                 }
             }
         }
         while let Some(event) = deframer.next() {
-            receive(event, dongle, outlet);
+            receiver.receive(event);
         }
     }
 }
 
-/// One message, or bytes that were none.
-fn receive(event: Event, dongle: &mut Dongle, outlet: &Outlet) {
-    let now = Instant::now();
-    let message = match event {
-        Event::Message(message) => message,
-        Event::Discarded { count, why } => {
-            let skipped = if why == Why::Crc {
-                (Count::DongleCrcWrong, 1)
-            } else {
-                (Count::SourceBytesSkipped, count as u64)
-            };
-            outlet.counters.add(skipped.0, skipped.1);
-            debug!(outlet.log, "bytes skipped"; "count" => count, "reason" => ?why);
-            return dongle.garbage(count, now);
+/// What comes from the open port.
+struct Receiver<'a> {
+    dongle: &'a mut Dongle,
+    outlet: &'a Outlet,
+    /// It has sent a message with a CRC, so one without is garbage that looks like a message.
+    sends_crcs: bool,
+}
+
+impl Receiver<'_> {
+    /// One message, or bytes that were none.
+    fn receive(&mut self, event: Event) {
+        match event {
+            Event::Message(message) if self.sends_crcs && !message.has_crc => {
+                self.skip(message.encode().len(), "without CRC");
+            }
+            Event::Message(message) => self.understand(&message),
+            Event::Discarded {
+                count,
+                why: Why::Crc,
+            } => {
+                self.outlet.counters.increment(Count::DongleCrcWrong);
+                self.dongle.garbage(count, Instant::now());
+            }
+            Event::Discarded { count, why } => self.skip(count, why),
         }
-    };
-    match Answer::parse(&message) {
-        Ok(Some(Answer::Telegram(telegram))) => {
-            dongle.heard(now);
-            outlet.radio(telegram.bytes, telegram.rssi);
+    }
+
+    fn understand(&mut self, message: &Message) {
+        let now = Instant::now();
+        match Answer::parse(message) {
+            Ok(Some(answer)) => {
+                self.sends_crcs |= message.has_crc;
+                if let Answer::Telegram(telegram) = answer {
+                    self.dongle.heard(now);
+                    self.outlet.radio(telegram.bytes, telegram.rssi);
+                } else {
+                    debug!(self.outlet.log, "from the dongle"; "answer" => ?answer);
+                    self.dongle.answered(&answer, now);
+                }
+            }
+            Ok(None) => self.skip(message.encode().len(), "unknown message"),
+            Err(error) => {
+                warn!(self.outlet.log, "message of the dongle not understood"; "reason" => %error);
+                self.skip(message.encode().len(), error);
+            }
         }
-        Ok(Some(answer)) => {
-            debug!(outlet.log, "from the dongle"; "answer" => ?answer);
-            dongle.answered(&answer, now);
-        }
-        Ok(None) => {
-            debug!(outlet.log, "unknown message"; "endpoint" => message.endpoint, "id" => message.id)
-        }
-        Err(error) => {
-            outlet
-                .counters
-                .add(Count::SourceBytesSkipped, message.encode().len() as u64);
-            warn!(outlet.log, "message of the dongle not understood"; "reason" => %error);
-        }
+    }
+
+    fn skip(&mut self, count: usize, why: impl fmt::Debug) {
+        debug!(self.outlet.log, "bytes skipped"; "count" => count, "reason" => ?why);
+        self.outlet
+            .counters
+            .add(Count::SourceBytesSkipped, count as u64);
+        self.dongle.garbage(count, Instant::now());
     }
 }
 
@@ -206,6 +232,8 @@ fn state(condition: Condition) -> DriverState {
 const WRITE_LIMIT: Duration = Duration::from_secs(1);
 /// A pause in the stream after which no message goes on: twice what the longest takes at 57,600 baud.
 const BREAK: Duration = Duration::from_millis(100);
+/// Between two attempts to open a port that refuses. An attempt costs next to nothing.
+const LONGEST_OPENING_PAUSE: Duration = Duration::from_secs(10);
 /// A session shorter than this was a failed attempt.
 const SHORT_SESSION: Duration = Duration::from_secs(1);
 /// Between closing the port and looking for it again: the system needs a moment to remove the name of what was unplugged.
