@@ -4,15 +4,22 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, value_parser};
 use omnigate_actors::secrets::Secret;
+use wmbus::im871a::LinkMode;
 
 use crate::check_config::check_config;
 use crate::decode;
+#[cfg(feature = "demo")]
+use crate::demo;
 use crate::exit::Exit;
 use crate::logging::Logging;
+#[cfg(feature = "demo")]
+use crate::settings::sections::Level;
 use crate::settings::{DEFAULT_FILE, Environment, Settings};
+use crate::simulate::{self, Meters};
 use crate::wiring;
 
 /// Smart-meter gateway: hears wireless M-Bus meters and delivers every reading to an MQTT broker.
@@ -38,6 +45,15 @@ enum Command {
     /// Each input line is `TELEGRAM_HEX [KEY_HEX]` and is answered by one line with a JSON object, in order: what the telegram says, or
     /// `error`, `layer` and `offset`. Exit code 0 if all lines could be decoded, otherwise 1.
     Decode(DecodeArguments),
+    /// A virtual iM871A with virtual OmniPower meters
+    ///
+    /// Prints the path of a pseudo-terminal that any software for the dongle can open, and runs until it is interrupted.
+    Simulate(SimulateArguments),
+    /// Watch the whole way of a reading in one program
+    ///
+    /// Virtual meters, a virtual dongle, the gateway, an embedded broker, and a subscriber that prints every message. Needs nothing else.
+    #[cfg(feature = "demo")]
+    Demo(DemoArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +74,48 @@ struct DecodeArguments {
     files: Vec<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct SimulateArguments {
+    /// How many meters; their serial numbers begin with 32666857, their key is the one in the documentation
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
+    meters: u16,
+    /// The meters of a file instead, which holds a set message: a JSON list of deviceId, manufacturerKey and encryptionKey
+    #[arg(long, value_name = "FILE", conflicts_with = "meters")]
+    set: Option<PathBuf>,
+    /// How often each meter sends, in seconds; below 4 their clocks run ahead
+    #[arg(long, value_name = "SECONDS", default_value = "16", value_parser = seconds)]
+    interval: Duration,
+    /// End after so many telegrams
+    #[arg(long, value_name = "COUNT")]
+    telegrams: Option<u64>,
+    /// The link mode in which the meters send
+    #[arg(long, value_name = "MODE", default_value = "c1a")]
+    link_mode: LinkMode,
+    /// A link to make to the pseudo-terminal
+    #[arg(long, value_name = "PATH")]
+    link: Option<PathBuf>,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, clap::Args)]
+struct DemoArguments {
+    /// End after so many seconds; without it, when interrupted
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// How many virtual meters
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = value_parser!(u16).range(1..=1000))]
+    meters: u16,
+    /// How often each of them sends, in seconds; below 4 their clocks run ahead
+    #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
+    interval: Duration,
+    /// Print topic and payload as they are
+    #[arg(long)]
+    raw: bool,
+    /// Say on standard error what the gateway does
+    #[arg(long)]
+    verbose: bool,
+}
+
 impl Cli {
     /// Reads the command line of this process; ends it when that is wrong, or asks for help.
     pub fn of_process() -> Self {
@@ -74,6 +132,9 @@ impl Cli {
                 &mut io::stdout().lock(),
             ),
             Command::Decode(arguments) => arguments.execute(),
+            Command::Simulate(arguments) => arguments.execute(),
+            #[cfg(feature = "demo")]
+            Command::Demo(arguments) => arguments.execute(),
         };
         match done {
             Ok(exit) => exit,
@@ -133,6 +194,54 @@ fn run(config: &Path) -> io::Result<Exit> {
 /// Takes any text: what is wrong with it must not be told by clap, which would repeat it.
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.to_owned()))
+}
+
+impl SimulateArguments {
+    fn execute(self) -> io::Result<Exit> {
+        let meters = match self.set {
+            Some(file) => Meters::File(file),
+            None => Meters::Examples(Meters::example_ids(self.meters.into())),
+        };
+        simulate::run(&simulate::Options {
+            meters,
+            interval: self.interval,
+            telegrams: self.telegrams,
+            link_mode: self.link_mode,
+            link: self.link,
+            ..simulate::Options::default()
+        })
+        .map_err(io::Error::other)?;
+        Ok(Exit::Clean)
+    }
+}
+
+#[cfg(feature = "demo")]
+impl DemoArguments {
+    fn execute(self) -> io::Result<Exit> {
+        demo::demo(demo::Options {
+            length: self.seconds,
+            meters: self.meters.into(),
+            interval: self.interval,
+            style: self.raw.then_some(demo::Style::Raw),
+            level: if self.verbose {
+                Level::Info
+            } else {
+                Level::Warning
+            },
+        })
+    }
+}
+
+/// Seconds, perhaps with a fraction; at least a millisecond, at most a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "a number of seconds is needed".to_owned())?;
+    if (0.001..=86_400.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("a number of seconds from 0.001 to 86400 is needed".to_owned())
+    }
 }
 
 fn wrong_use(what: &str) -> Exit {

@@ -3,6 +3,8 @@
 pub mod check_config;
 pub mod cli;
 pub mod decode;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod exit;
 pub mod logging;
 pub mod settings;

@@ -33,8 +33,8 @@ pub struct Driver {
     /// The kind of source. Default: `im871a`.
     #[serde(default)]
     pub source: SourceKind,
-    /// Where the source is. For the dongle `auto`, the first one at `/dev/serial/by-id/*iM871A*`, or a path; for a file its path; for
-    /// standard input nothing. Default: `auto`.
+    /// Where the source is. For the dongle `auto`, the first one at `/dev/serial/by-id/*iM871A*`, or a path; for a FIFO or a file its
+    /// path; for standard input nothing. Default: `auto`.
     #[serde(default = "auto")]
     pub path: PathBuf,
     /// The telegrams that the dongle hears: a link mode, `s1`, `s1m`, `s2`, `t1`, `t2`, `r2`, `c1a`, `c1b`, `c2a` or `c2b`; or `c1t1`:
@@ -50,6 +50,8 @@ pub enum SourceKind {
     /// The radio dongle.
     #[default]
     Im871a,
+    /// The FIFO of `omnigate driver`.
+    Fifo,
     /// A file with a telegram on each line.
     File,
     /// The same from standard input.
@@ -60,7 +62,7 @@ impl Driver {
     /// Whether telegrams come as they are sent. Those of a file or of standard input are a recording.
     pub fn is_live(&self) -> bool {
         match self.source {
-            SourceKind::Im871a => true,
+            SourceKind::Im871a | SourceKind::Fifo => true,
             SourceKind::File | SourceKind::Stdin => false,
         }
     }
@@ -77,22 +79,27 @@ impl Driver {
                 wanted: self.link_mode,
                 timing: Timing::default(),
             },
+            SourceKind::Fifo => Source::Fifo(self.path.clone()),
             SourceKind::File => Source::File(self.path.clone()),
             SourceKind::Stdin => Source::Stdin,
         }
     }
 
     pub(super) fn contradictions(&self, keys: &Keys, mistakes: &mut Vec<Mistake>) {
-        match self.source {
+        let needs = match self.source {
             SourceKind::Im871a => return,
-            SourceKind::File if self.path == Path::new(AUTO) && !keys.refused("path") => {
-                mistakes.push(keys.mistake("path", "source = \"file\" needs the path of the file"));
+            SourceKind::Fifo => Some("source = \"fifo\" needs the path of the FIFO"),
+            SourceKind::File => Some("source = \"file\" needs the path of the file"),
+            SourceKind::Stdin => None,
+        };
+        match needs {
+            Some(what) if self.path == Path::new(AUTO) && !keys.refused("path") => {
+                mistakes.push(keys.mistake("path", what));
             }
-            SourceKind::File => {}
-            SourceKind::Stdin if keys.has("path") => {
+            None if keys.has("path") => {
                 mistakes.push(keys.mistake("path", "source = \"stdin\" has no path"));
             }
-            SourceKind::Stdin => {}
+            _ => {}
         }
         if keys.has("link_mode") {
             mistakes.push(keys.mistake("link_mode", "only source = \"im871a\" has a link mode"));

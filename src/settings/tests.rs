@@ -80,6 +80,10 @@ fn contradictions_are_found() {
             "driver.path: source = \"file\" needs the path of the file",
         ),
         (
+            "[driver]\nsource = 'fifo'\npath = 'auto'",
+            "5: driver.path: source = \"fifo\" needs the path of the FIFO",
+        ),
+        (
             "[driver]\nsource = 'stdin'\npath = 'x'",
             "5: driver.path: source = \"stdin\" has no path",
         ),

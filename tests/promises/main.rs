@@ -19,4 +19,5 @@ mod keys_never_leave_the_gateway;
 mod readings_reach_the_broker;
 mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
+mod the_demo_shows_every_message;
 mod the_serial_line_may_do_anything;
