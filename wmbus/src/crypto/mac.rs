@@ -4,6 +4,7 @@ use aes::Aes128Enc;
 use aes::cipher::KeyInit;
 use cmac::digest::InnerInit;
 use cmac::{Cmac, Mac as _};
+use zeroize::Zeroizing;
 
 use crate::address::IdentificationNumber;
 
@@ -55,7 +56,8 @@ pub(crate) fn derive(
     mac.update(&counter.to_le_bytes());
     mac.update(&meter.0.to_le_bytes());
     mac.update(&PADDING);
-    Aes128Enc::new(&mac.finish().into())
+    let key = Zeroizing::new(mac.finish());
+    Aes128Enc::new((&*key).into())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Telegrams to be sent: virtual meters and tests need them.
 
 use super::AccessNumber;
-use super::open::{CHECK, ccm_nonce};
+use super::body::{CHECK, cbc_initial, ccm_nonce};
 use crate::address::Address;
 use crate::afl::{self, Fragment, MessageControl, Tag};
 use crate::crypto::{self, MeterKey, Purpose};
@@ -188,9 +188,7 @@ impl<'a> Draft<'a> {
                 let (mut body, blocks) = self.padded()?;
                 self.header(Configuration::mode_5(blocks))?
                     .write(&mut bytes);
-                let [m0, m1, a0, a1, a2, a3, a4, a5] = self.addressee().to_link();
-                let n = self.access_number.0;
-                let initial = [m0, m1, a0, a1, a2, a3, a4, a5, n, n, n, n, n, n, n, n];
+                let initial = cbc_initial(self.addressee(), self.access_number);
                 crypto::cbc_encrypt(cipher()?, initial, &mut body);
                 bytes.extend(body);
             }

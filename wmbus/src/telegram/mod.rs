@@ -5,21 +5,25 @@
 //!                                                          └─ published() ──▶     (no key is known)
 //! ```
 
+mod body;
 mod draft;
+mod message;
 mod open;
 mod plain;
 #[cfg(test)]
 mod tests;
+
+use core::fmt;
 
 use crate::address::Address;
 use crate::afl::{self, Assembler};
 use crate::ell;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::link;
-use crate::proprietary;
 use crate::reader::Reader;
-use crate::tpl::{self, Application};
 use crate::wired::LongFrame;
+
+use message::Message;
 
 pub use draft::{Draft, Protection};
 pub use open::Buffer;
@@ -43,7 +47,9 @@ pub use plain::{AccessNumber, Authentication, Content, Plain, Security};
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` shows no payload.
+#[derive(Clone)]
 pub struct Telegram<'a> {
     /// All of it; empty if it was joined from fragments.
     bytes: &'a [u8],
@@ -53,8 +59,19 @@ pub struct Telegram<'a> {
     upper: Upper<'a>,
 }
 
+impl fmt::Debug for Telegram<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telegram")
+            .field("control", &self.control)
+            .field("address", &self.address())
+            .field("sender", &self.sender)
+            .field("security", &self.security())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What stands above the extended link layer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Upper<'a> {
     /// CRC and payload, encrypted by the extended link layer.
     Sealed(Sealed<'a>),
@@ -67,26 +84,12 @@ enum Upper<'a> {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Sealed<'a> {
     header: ell::Header,
     session: ell::SessionNumber,
     bytes: &'a [u8],
     offset: usize,
-}
-
-/// An application's message with the headers of the layers that protect it.
-#[derive(Clone, Debug)]
-struct Message<'a> {
-    afl: Option<afl::Header>,
-    /// From the CI of the transport layer on: what a MAC covers.
-    bytes: &'a [u8],
-    tpl: tpl::Header,
-    application: Application,
-    body: &'a [u8],
-    offset: usize,
-    /// Is it under a CRC of the extended link layer, which was right?
-    checked: bool,
 }
 
 impl<'a> Telegram<'a> {
@@ -144,7 +147,8 @@ impl<'a> Telegram<'a> {
     }
 
     /// The meter that the data belong to, as far as can be seen before decryption: from the transport layer's long
-    /// header if there is one, else the sender, put right where its manufacturer has an order of its own. By wire without a long header nobody is named: all zero.
+    /// header if there is one, else the sender, put right where its manufacturer has an order of its own. By wire without
+    /// a long header nobody is named: all zero.
     #[inline]
     #[must_use]
     pub fn address(&self) -> Address {
@@ -262,56 +266,6 @@ impl<'a> Upper<'a> {
         match self {
             Self::Open(message) => message.tpl.address,
             Self::Sealed(_) | Self::Fragment { .. } => None,
-        }
-    }
-}
-
-impl<'a> Message<'a> {
-    #[inline]
-    fn read(
-        mut reader: Reader<'a>,
-        afl: Option<afl::Header>,
-        checked: bool,
-    ) -> Result<Self, Error> {
-        reader.enter(Layer::Tpl);
-        let bytes = reader.left();
-        let (tpl, application) = tpl::Header::read(&mut reader)?;
-        let offset = reader.offset();
-        Ok(Self {
-            afl,
-            bytes,
-            tpl,
-            application,
-            body: reader.rest(),
-            offset,
-            checked,
-        })
-    }
-
-    /// Whose data these are.
-    fn meter(&self, telegram: &Telegram<'_>) -> Address {
-        let sender = || proprietary::meter(telegram.sender, telegram.control, &self.tpl);
-        self.tpl.address.unwrap_or_else(sender)
-    }
-
-    const fn security(&self) -> Security {
-        if matches!(
-            self.application,
-            Application::Content(Content::Manufacturer)
-        ) {
-            return Security::Manufacturer;
-        }
-        match self.mode() {
-            0 => Security::None,
-            1 | 16.. => Security::Manufacturer,
-            mode => Security::Transport(mode),
-        }
-    }
-
-    const fn mode(&self) -> u8 {
-        match &self.tpl.fields {
-            Some(fields) => fields.configuration.mode(),
-            None => 0,
         }
     }
 }

@@ -1,17 +1,21 @@
 //! From the telegram to its application's payload: decryption and verification.
 
-use super::{Authentication, Content, Message, Plain, Sealed, Security, Telegram, Upper};
+use core::fmt;
+
+use super::{Content, Plain, Sealed, Security, Telegram, Upper};
 use crate::address::Address;
-use crate::crypto::{self, MeterKey, Purpose};
+use crate::crypto::{self, MeterKey};
 use crate::ell;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::link;
 use crate::reader::Reader;
-use crate::tpl::{self, Application, Configuration, Extension};
+use crate::tpl::Application;
 
 /// Room for a decrypted telegram. It can be used again for the next; it needs no allocation but for messages that were
 /// joined from fragments, that two layers encrypted, or that turn out to be frame format B.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` shows nothing of what is in it.
+#[derive(Clone)]
 pub struct Buffer {
     fixed: [u8; 256],
     spill: Vec<u8>,
@@ -19,7 +23,7 @@ pub struct Buffer {
 }
 
 /// A telegram of frame format B without its CRCs, and room for it when it is decrypted.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Retry {
     bare: Vec<u8>,
     fixed: [u8; 256],
@@ -39,6 +43,12 @@ impl Buffer {
     }
 }
 
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffer")
+    }
+}
+
 impl Default for Buffer {
     fn default() -> Self {
         Self::new()
@@ -48,13 +58,13 @@ impl Default for Buffer {
 impl<'a> Telegram<'a> {
     /// Decrypts with the meter's key, and verifies all that can be verified with it.
     ///
-    /// A telegram that is not encrypted is a forgery if a key is known, unless a MAC made with the key is right. For
+    /// A telegram that is not encrypted is a forgery if a key is known, unless a MAC of at least four bytes is right. For
     /// meters that encrypt in their manufacturer's own way there is [`proprietary`](Self::proprietary).
     ///
     /// # Errors
     /// [`ErrorKind::KeyRejected`] if the key does not fit; [`ErrorKind::NotEncrypted`] for plain text;
     /// [`ErrorKind::Mac`] if the key fits and the MAC is wrong; [`ErrorKind::UnsupportedMode`];
-    /// [`ErrorKind::UnsupportedAuthentication`]; [`ErrorKind::KeyLength`]; [`ErrorKind::ApplicationError`] if the meter
+    /// [`ErrorKind::UnsupportedAuthentication`], also of a message in mode 7 that has no MAC; [`ErrorKind::KeyLength`]; [`ErrorKind::ApplicationError`] if the meter
     /// sends one; [`ErrorKind::Incomplete`] for a [fragment](Telegram::join); those of [`Telegram::parse`] in layers
     /// that decryption laid open.
     #[inline]
@@ -221,339 +231,3 @@ const fn afl_error(offset: usize, kind: ErrorKind) -> Error {
         kind,
     }
 }
-
-/// Where a decrypted body goes.
-struct Room<'b> {
-    /// `None` where what the extended link layer decrypted is in it.
-    fixed: Option<&'b mut [u8; 256]>,
-    spill: &'b mut Vec<u8>,
-}
-
-impl<'b> Room<'b> {
-    fn copy_of(self, bytes: &[u8]) -> &'b mut [u8] {
-        if let Some(room) = self.fixed.and_then(|fixed| fixed.get_mut(..bytes.len())) {
-            room.copy_from_slice(bytes);
-            return room;
-        }
-        self.spill.clear();
-        self.spill.extend_from_slice(bytes);
-        self.spill
-    }
-}
-
-/// A message's body as plain text.
-struct Body<'b> {
-    bytes: &'b [u8],
-    /// How many bytes before `bytes` belong to the protection.
-    skipped: usize,
-    protected: Protected,
-}
-
-/// What the key did for a body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Protected {
-    /// It was plain text.
-    No,
-    /// It was encrypted.
-    Encrypted,
-    /// It was encrypted and a MAC was right.
-    Authenticated,
-}
-
-impl<'a> Message<'a> {
-    #[inline]
-    fn open<'b>(
-        &self,
-        telegram: &Telegram<'_>,
-        key: Option<&MeterKey>,
-        outer: Option<Security>,
-        fixed: Option<&'b mut [u8; 256]>,
-        spill: &'b mut Vec<u8>,
-    ) -> Result<Plain<'b>, Error>
-    where
-        'a: 'b,
-    {
-        let meter = self.tpl.address.unwrap_or(telegram.sender);
-        let mac = self.verify(key, meter);
-        let body = self
-            .body(key, meter, Room { fixed, spill })
-            .map_err(|kind| match (kind, mac) {
-                // The key is right, for the MAC is: then it is the body that does not fit.
-                (ErrorKind::KeyRejected, Ok(true)) => self.error(ErrorKind::Damaged),
-                _ => self.error(kind),
-            })?;
-        let is_authentic =
-            mac.map_err(|kind| self.error(kind))? || body.protected == Protected::Authenticated;
-        let is_own_format = self.security() == Security::Manufacturer;
-        let is_plain = outer.is_none() && !is_authentic && body.protected == Protected::No;
-        if key.is_some() && is_plain {
-            return Err(self.error(ErrorKind::NotEncrypted));
-        }
-        let content = match self.application {
-            Application::Error => {
-                let code = body.bytes.first().copied().unwrap_or_default();
-                return Err(self.error(ErrorKind::ApplicationError(code)));
-            }
-            Application::Content(_) if is_own_format => Content::Manufacturer,
-            Application::Content(content) => content,
-        };
-        Ok(self.plain(telegram, &body, is_authentic, outer, content))
-    }
-
-    #[inline]
-    fn plain<'b>(
-        &self,
-        telegram: &Telegram<'_>,
-        body: &Body<'b>,
-        is_authentic: bool,
-        outer: Option<Security>,
-        content: Content,
-    ) -> Plain<'b> {
-        Plain {
-            address: self.meter(telegram),
-            sender: telegram.sender,
-            ci: self.tpl.ci,
-            content,
-            bytes: body.bytes,
-            offset: self.offset + body.skipped,
-            access_number: match self.tpl.fields {
-                Some(fields) => Some(fields.access_number),
-                None => telegram.ell.map(|ell| ell.access_number),
-            },
-            status: self.tpl.fields.map(|fields| fields.status),
-            configuration: self.tpl.fields.map(|fields| fields.configuration.field),
-            session: telegram.session(),
-            message_counter: self.counter(),
-            security: match (self.security(), outer) {
-                (Security::None | Security::Manufacturer, Some(outer)) => outer,
-                (own, _) => own,
-            },
-            authentication: match (is_authentic, self.checked) {
-                (true, _) => Authentication::Mac,
-                (false, true) => Authentication::Crc,
-                (false, false) => Authentication::None,
-            },
-        }
-    }
-
-    /// Is there a MAC over the message, and is it right?
-    #[inline]
-    fn verify(&self, key: Option<&MeterKey>, meter: Address) -> Result<bool, ErrorKind> {
-        match (key, &self.afl) {
-            (Some(key), Some(afl)) => afl.verify(key, meter.identification, self.bytes),
-            _ => Ok(false),
-        }
-    }
-
-    /// The body as plain text, decrypted if a key is known.
-    #[inline]
-    fn body<'b>(
-        &self,
-        key: Option<&MeterKey>,
-        meter: Address,
-        room: Room<'b>,
-    ) -> Result<Body<'b>, ErrorKind>
-    where
-        'a: 'b,
-    {
-        let Some(fields) = &self.tpl.fields else {
-            return Ok(self.as_it_is(0));
-        };
-        let configuration = &fields.configuration;
-        match (configuration.mode(), key) {
-            (0 | 1 | 16.., _) => Ok(self.as_it_is(0)),
-            (5 | 7, None) if self.body.starts_with(&CHECK) => Ok(self.as_it_is(CHECK.len())),
-            (2 | 5 | 7 | 10, None) => Err(ErrorKind::KeyMissing),
-            (2, Some(key)) => self.decrypt_des(configuration, key, room),
-            (5, Some(key)) => {
-                let [m0, m1, a0, a1, a2, a3, a4, a5] = meter.to_link();
-                let n = fields.access_number.0;
-                let initial = [m0, m1, a0, a1, a2, a3, a4, a5, n, n, n, n, n, n, n, n];
-                self.decrypt_blocks(configuration, key.aes128()?, initial, room)
-            }
-            (7, Some(key)) => {
-                let counter = self
-                    .counter()
-                    .filter(|_| configuration.extension.derives_key());
-                let counter = counter.ok_or(ErrorKind::UnsupportedMode(7))?;
-                let key = crypto::derive(
-                    key.aes128()?,
-                    Purpose::Encryption,
-                    counter,
-                    meter.identification,
-                );
-                self.decrypt_blocks(configuration, &key, [0; 16], room)
-            }
-            (10, Some(key)) => self.decrypt_ccm(configuration, key, meter, room),
-            (mode, _) => Err(ErrorKind::UnsupportedMode(mode)),
-        }
-    }
-
-    /// Is nothing of the message cut off? `None` if only a MAC can tell.
-    pub(super) fn is_whole(&self) -> Option<bool> {
-        let Some(fields) = &self.tpl.fields else {
-            return Some(true);
-        };
-        let configuration = &fields.configuration;
-        let encrypted = match configuration.mode() {
-            10 => return None,
-            5 | 7 => configuration.encrypted_blocks_len(),
-            2 => configuration.encrypted_bytes_len().into(),
-            _ => 0,
-        };
-        let has_mac = self.afl.is_some_and(|afl| afl.mac.is_some());
-        match self.body.len() >= encrypted {
-            true if has_mac && !self.body.starts_with(&CHECK) => None,
-            is_whole => Some(is_whole),
-        }
-    }
-
-    /// Modes 5 and 7: the first blocks are encrypted, and begin with two filler bytes that tell whether the key fits.
-    fn decrypt_blocks<'b>(
-        &self,
-        configuration: &Configuration,
-        cipher: &aes::Aes128Enc,
-        initial: [u8; 16],
-        room: Room<'b>,
-    ) -> Result<Body<'b>, ErrorKind> {
-        // Some meters leave the number of blocks at 0 and encrypt all that are whole.
-        let encrypted = match configuration.encrypted_blocks_len() {
-            0 => self.body.len() - self.body.len() % 16,
-            length => length,
-        };
-        if encrypted == 0 {
-            return Err(ErrorKind::NotEncrypted);
-        }
-        let decrypted = room.copy_of(self.body);
-        let missing = encrypted.saturating_sub(decrypted.len());
-        let blocks = decrypted
-            .get_mut(..encrypted)
-            .ok_or(ErrorKind::Truncated { missing })?;
-        crypto::cbc_decrypt(cipher, initial, blocks);
-        match decrypted.strip_prefix(&CHECK) {
-            Some(bytes) => Ok(Body {
-                bytes,
-                skipped: CHECK.len(),
-                protected: Protected::Encrypted,
-            }),
-            None if self.body.starts_with(&CHECK) => Err(ErrorKind::NotEncrypted),
-            None => Err(ErrorKind::KeyRejected),
-        }
-    }
-
-    /// Mode 2: DES in blocks of 8 bytes, the initial vector is 0.
-    fn decrypt_des<'b>(
-        &self,
-        configuration: &Configuration,
-        key: &MeterKey,
-        room: Room<'b>,
-    ) -> Result<Body<'b>, ErrorKind> {
-        let encrypted = configuration.encrypted_bytes_len();
-        if !encrypted.is_multiple_of(8) {
-            return Err(ErrorKind::Reserved(encrypted));
-        }
-        if encrypted == 0 {
-            return Err(ErrorKind::NotEncrypted);
-        }
-        let decrypted = room.copy_of(self.body);
-        let missing = usize::from(encrypted).saturating_sub(decrypted.len());
-        let blocks = decrypted
-            .get_mut(..encrypted.into())
-            .ok_or(ErrorKind::Truncated { missing })?;
-        crypto::des_cbc_decrypt(key.des()?, [0; 8], blocks);
-        match decrypted.strip_prefix(&CHECK) {
-            Some(bytes) => Ok(Body {
-                bytes,
-                skipped: CHECK.len(),
-                protected: Protected::Encrypted,
-            }),
-            None => Err(ErrorKind::KeyRejected),
-        }
-    }
-
-    /// Mode 10: all is encrypted, and a tag follows that authenticates it together with the header up to the counter.
-    fn decrypt_ccm<'b>(
-        &self,
-        configuration: &Configuration,
-        key: &MeterKey,
-        meter: Address,
-        room: Room<'b>,
-    ) -> Result<Body<'b>, ErrorKind> {
-        let Extension::Mode10 { counter, .. } = configuration.extension else {
-            return Err(ErrorKind::UnsupportedMode(10));
-        };
-        let tag_len = configuration.extension.tag_len();
-        let missing = tag_len.saturating_sub(self.body.len());
-        let (encrypted, tag) = self
-            .body
-            .len()
-            .checked_sub(tag_len)
-            .and_then(|at| self.body.split_at_checked(at))
-            .ok_or(ErrorKind::Truncated { missing })?;
-        let declared = configuration.encrypted_bytes_len();
-        if !configuration.extension.derives_key()
-            || (u16::from(declared) != tpl::ALL_BYTES && usize::from(declared) != encrypted.len())
-        {
-            return Err(ErrorKind::UnsupportedMode(10));
-        }
-        let key = crypto::derive(
-            key.aes128()?,
-            Purpose::Encryption,
-            counter,
-            meter.identification,
-        );
-        let header_len = self.bytes.len() - self.body.len() - size_of_val(&counter);
-        let header = self.bytes.get(..header_len).unwrap_or_default();
-        let bytes = room.copy_of(encrypted);
-        crypto::ccm_decrypt(&key, ccm_nonce(meter, counter), header, bytes, tag)
-            .ok_or(ErrorKind::KeyRejected)?;
-        Ok(Body {
-            bytes,
-            skipped: 0,
-            protected: Protected::Authenticated,
-        })
-    }
-
-    fn as_it_is<'b>(&self, skipped: usize) -> Body<'b>
-    where
-        'a: 'b,
-    {
-        Body {
-            bytes: self.body.get(skipped..).unwrap_or_default(),
-            skipped,
-            protected: Protected::No,
-        }
-    }
-
-    /// The message counter, wherever it stands.
-    fn counter(&self) -> Option<u32> {
-        let in_header = self
-            .tpl
-            .fields
-            .and_then(|fields| match fields.configuration.extension {
-                Extension::Mode10 { counter, .. } => Some(counter),
-                Extension::None | Extension::Mode7(_) => None,
-            });
-        in_header.or(self.afl.and_then(|afl| afl.counter))
-    }
-
-    const fn error(&self, kind: ErrorKind) -> Error {
-        Error {
-            layer: Layer::Tpl,
-            offset: self.offset,
-            kind,
-        }
-    }
-}
-
-/// Mode 10: manufacturer, identification, version, medium, a zero, and the counter, highest byte first.
-pub(super) const fn ccm_nonce(meter: Address, counter: u32) -> [u8; 13] {
-    let [m0, m1, a0, a1, a2, a3, a4, a5] = meter.to_link();
-    let [c3, c2, c1, c0] = counter.to_be_bytes();
-    [m0, m1, a0, a1, a2, a3, a4, a5, 0, c3, c2, c1, c0]
-}
-
-/// What the encrypted part of modes 2, 5 and 7 begins with: two filler bytes.
-///
-/// Source: EN 13757-7, 7.6 (decryption verification).
-pub(super) const CHECK: [u8; 2] = [0x2F; 2];

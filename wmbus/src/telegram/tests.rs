@@ -57,6 +57,13 @@ fn adapter() -> Address {
     Address::from_link([0x93, 0x44, 0x11, 0x22, 0x33, 0x44, 0x01, 0x37])
 }
 
+/// A telegram of the meter's with these layers above its link layer.
+fn framed(above: &[u8]) -> Vec<u8> {
+    let control = link::Control::SEND_NO_REPLY;
+    let address = meter();
+    link::Repr { control, address }.emit(above).unwrap()
+}
+
 fn encrypting_link(receiver: Option<Address>) -> Option<ell::Header> {
     let session = SessionNumber::new(14_448, 1);
     Some(ell::Header {
@@ -65,6 +72,24 @@ fn encrypting_link(receiver: Option<Address>) -> Option<ell::Header> {
         receiver,
         session,
     })
+}
+
+#[test]
+fn debug_shows_no_payload() {
+    let draft = Draft {
+        ell: encrypting_link(None),
+        ..Draft::new(meter(), 0x78, &PAYLOAD)
+    };
+    let bytes = draft.encode(Some(&key())).unwrap();
+    let telegram = Telegram::parse(&bytes).unwrap();
+    let mut buffer = Buffer::new();
+    let shown = format!("{:?}", telegram.decrypt(&key(), &mut buffer).unwrap());
+    let shown = format!("{shown}{telegram:?}{buffer:?}");
+    assert!(shown.contains("ExtendedLink"), "{shown}");
+    assert!(
+        !shown.contains("39, 4, 133") && !shown.contains("27, 04, 85"),
+        "{shown}"
+    );
 }
 
 mod extended_link_layer {
@@ -413,35 +438,44 @@ mod mode_7 {
     }
 
     #[test]
-    fn a_mac_alone_makes_a_plain_body_authentic() {
-        let header = |mac| afl::Header {
+    fn without_a_mac_anyone_could_have_changed_it() {
+        let bytes = draft().encode(Some(&key())).unwrap();
+        let message = &bytes[10 + 17..];
+        let afl = [0x90, 6, 0x00, 0x08, 0xB3, 0x0A, 0, 0];
+        let opened = open(&framed(&[&afl, message].concat()), Some(&key()));
+        assert_eq!(opened, Err(ErrorKind::UnsupportedAuthentication(0)));
+    }
+
+    #[test]
+    fn a_mac_of_four_bytes_makes_a_plain_body_authentic() {
+        let header = |tag_len, mac| afl::Header {
             fragment: afl::Fragment::WHOLE,
-            control: Some(afl::MessageControl::with_tag_len(8)),
+            control: Some(afl::MessageControl::with_tag_len(tag_len)),
             key_information: None,
             counter: Some(3),
             mac,
             message_len: None,
         };
         let message = [&[0x7A, 1, 0, 0, 0][..], &PAYLOAD].concat();
-        let mac = header(None)
-            .calculate(&key(), meter().identification, &message)
-            .unwrap();
-        let mut payload = Vec::new();
-        header(afl::Tag::new(&mac[..8])).write(&mut payload);
-        payload.extend(&message);
-        let link = link::Repr {
-            control: link::Control::SEND_NO_REPLY,
-            address: meter(),
+        let with_mac = |tag_len| {
+            let meter = meter().identification;
+            let mac = header(tag_len, None).calculate(&key(), meter, &message);
+            let mut above = Vec::new();
+            header(tag_len, afl::Tag::new(&mac.unwrap()[..tag_len])).write(&mut above);
+            above.extend(&message);
+            framed(&above)
         };
-        let mut bytes = link.emit(&payload).unwrap();
+        let mut bytes = with_mac(4);
         let opened = open(&bytes, Some(&key())).unwrap();
-        assert_eq!(
-            (opened.security, opened.authentication),
-            (Security::None, Authentication::Mac)
-        );
+        assert_eq!(opened.security, Security::None);
+        assert_eq!(opened.authentication, Authentication::Mac);
         assert_eq!(open(&bytes, Some(&another_key())), Err(ErrorKind::Mac));
         *bytes.last_mut().unwrap() ^= 1;
         assert_eq!(open(&bytes, Some(&key())), Err(ErrorKind::Mac));
+        assert_eq!(
+            open(&with_mac(2), Some(&key())),
+            Err(ErrorKind::NotEncrypted)
+        );
     }
 
     #[test]
@@ -586,6 +620,19 @@ mod other_modes {
         );
         assert_eq!(open(&bytes, Some(&super::key())), Err(ErrorKind::KeyLength));
         assert_eq!(open(&bytes, None), Err(ErrorKind::KeyMissing));
+        let published = [
+            &[0x7A, 1, 0, 16, 0x02, 0x2F, 0x2F][..],
+            &PAYLOAD,
+            &[0x2F; 2],
+        ]
+        .concat();
+        assert_eq!(
+            open(&framed(&published), None).unwrap().bytes[..12],
+            PAYLOAD
+        );
+        let key = DesKey::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]);
+        let refused = open(&framed(&published), Some(&key.into()));
+        assert_eq!(refused, Err(ErrorKind::NotEncrypted));
     }
 
     #[test]
