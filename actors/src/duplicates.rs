@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::{SignedDuration, Timestamp};
 use wmbus::Reading;
 
+use crate::parser::CheckedTelegram;
+
 /// The telegrams of one meter that were heard lately.
 #[derive(Debug, Clone, Default)]
 pub struct Recent {
@@ -22,11 +24,12 @@ impl Recent {
     /// Remembers a verified telegram; `false` if it was heard before.
     ///
     /// A session number never comes twice from the same meter, so a numbered telegram is compared with all that are remembered. Of
-    /// telegrams without one, only those count as the same that come within [`REPEAT_WITHIN`]: a meter at rest may honestly send the
+    /// telegrams without one, only those count as the same that come within `REPEAT_WITHIN`: a meter at rest may honestly send the
     /// same bytes again.
-    pub fn admit(&mut self, reading: &Reading, bytes: &[u8], at: Timestamp) -> bool {
+    pub fn admit(&mut self, reading: &Reading, telegram: &CheckedTelegram) -> bool {
+        let at = telegram.raw().received_at();
         let numbered = reading.session.is_some();
-        let fingerprint = fingerprint(reading, bytes);
+        let fingerprint = fingerprint(reading, telegram.bytes());
         let known = self.seen.iter().flatten().any(|seen| {
             seen.fingerprint == fingerprint
                 && (numbered || at.duration_since(seen.at).abs() <= REPEAT_WITHIN)
@@ -57,3 +60,46 @@ const DEPTH: usize = 8;
 
 /// How long after a telegram without a session number a repeater may still bring it.
 const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw_telegram::RawTelegram;
+    use wmbus::telegram::Draft;
+    use wmbus::{Address, Decoder, Medium};
+
+    /// A water meter that does not encrypt and shows this volume.
+    fn telegram(volume: u8, second: i64) -> (Reading, CheckedTelegram) {
+        let address = Address {
+            manufacturer: "KAM".parse().unwrap(),
+            identification: "12345678".parse().unwrap(),
+            version: 1,
+            medium: Medium(7),
+        };
+        let payload = [0x04, 0x13, volume, 0, 0, 0];
+        let bytes = Draft::new(address, 0x7A, &payload).encode(None).unwrap();
+        let at = Timestamp::from_second(second).unwrap();
+        let telegram = CheckedTelegram::check(RawTelegram::radio(bytes, at, None)).unwrap();
+        let reading = Decoder::new(None).decode(telegram.bytes()).unwrap();
+        (reading, telegram)
+    }
+
+    #[test]
+    fn the_same_bytes_soon_after_are_a_duplicate_and_later_are_not() {
+        let mut recent = Recent::default();
+        for (volume, second, new) in [
+            (1, 0, true),
+            (1, 3, false),
+            (2, 4, true),
+            (1, 9, false),
+            (1, 60, true),
+        ] {
+            let (reading, telegram) = telegram(volume, second);
+            assert_eq!(
+                recent.admit(&reading, &telegram),
+                new,
+                "{volume} at {second} s"
+            );
+        }
+    }
+}

@@ -107,10 +107,6 @@ impl MeterHandler {
             at: raw.received_at(),
             register: register(&profile, &reading),
         });
-        let mut memory = meter.memory();
-        let known = !memory
-            .recent
-            .admit(&reading, telegram.bytes(), raw.received_at());
         let reading = MeterReading {
             meter: Arc::clone(&meter.name),
             received_at: raw.received_at(),
@@ -120,14 +116,16 @@ impl MeterHandler {
             reading,
             raw: raw.clone(),
         };
+        let mut memory = meter.memory();
         let admission = match numbered {
             Some(step) => memory.sequence.admit(step, reading),
-            None if known => Admission::Duplicate,
-            None => Admission::Publish {
+            None if memory.recent.admit(&reading.reading, telegram) => Admission::Publish {
                 reading,
                 disproved: 0,
             },
+            None => Admission::Duplicate,
         };
+        drop(memory);
         match admission {
             Admission::Publish { reading, disproved } => {
                 shared.counters.add(Count::Replays, disproved as u64);
