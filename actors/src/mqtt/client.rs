@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use paho_mqtt::{
     AsyncClient, ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Error,
@@ -16,16 +17,18 @@ use zeroize::Zeroizing;
 use super::config::{Broker, Config, Subscription};
 use super::failure::Failure;
 use super::inbox::{Inbox, Incoming};
+use super::relay::Relay;
 use super::session::{Outgoing, QoS};
 
 /// See the [module documentation](self).
 ///
 /// The fields are dropped in this order: the token holds a reference to the client too, and the last one must not be dropped by the
-/// library's own thread.
+/// library's own thread; the relay must outlast both.
 pub(super) struct Client {
     wires: Arc<Wires>,
     paho: AsyncClient,
     connecting: Token,
+    relay: Relay,
 }
 
 /// What the library's callbacks reach.
@@ -39,15 +42,21 @@ struct Wires {
 }
 
 impl Client {
-    /// Begins to connect to `uri`. Returns at once.
+    /// Begins to connect, through the relay, which listens at `port`. Returns at once.
     pub(super) fn connect(
         config: &Config,
-        uri: &str,
+        relay: Relay,
+        port: u16,
         inbox: &Arc<Inbox>,
         waker: &Waker,
     ) -> Result<Self, Failure> {
         keep_library_running();
-        let options = connect_options(config)?;
+        let options = connect_options(config, port)?;
+        let url = &config.broker.url;
+        let uri = match url.is_tls() {
+            true => url.to_string(),
+            false => format!("mqtt://127.0.0.1:{port}"),
+        };
         let paho = CreateOptionsBuilder::new()
             .server_uri(uri)
             .client_id(config.client_id.as_str())
@@ -76,6 +85,7 @@ impl Client {
             wires,
             paho,
             connecting,
+            relay,
         })
     }
 
@@ -87,9 +97,28 @@ impl Client {
             .map_err(Failure::of_connect)
     }
 
-    /// Whether the library gave the connection up.
-    pub(super) fn is_lost(&self) -> bool {
-        self.wires.lost.load(SeqCst)
+    /// To be called before the first message. Answers false if the connection has ended already.
+    pub(super) fn begin(&self) -> bool {
+        self.relay.hide_end()
+    }
+
+    /// Whether the connection has ended, and why.
+    pub(super) fn end(&self, keep_alive: Duration) -> Option<Failure> {
+        if self.relay.is_broken() {
+            return Some(Failure::new("the connection broke"));
+        }
+        if self.wires.lost.load(SeqCst) {
+            return Some(Failure::new("the MQTT library gave the connection up"));
+        }
+        // The library asks for a sign of life after `keep_alive`, and would wait longer for it.
+        (self.relay.silence() > keep_alive + keep_alive / 2)
+            .then(|| Failure::new("the broker gives no sign of life"))
+    }
+
+    /// Ends the connection as if it broke: the broker publishes the last will. The library does not notice.
+    pub(super) fn cut(&self) {
+        self.wires.active.store(false, SeqCst);
+        self.relay.cut();
     }
 
     /// Asks for a subscription.
@@ -124,7 +153,7 @@ impl Client {
 
     /// Leaves it to its fate. It lives on, because the library may still call back.
     pub(super) fn abandon(self) {
-        self.wires.active.store(false, SeqCst);
+        self.cut();
         std::mem::forget(self);
     }
 }
@@ -207,7 +236,7 @@ impl Granted {
     }
 }
 
-fn connect_options(config: &Config) -> Result<ConnectOptions, Failure> {
+fn connect_options(config: &Config, relay: u16) -> Result<ConnectOptions, Failure> {
     let broker = &*config.broker;
     let mut options = ConnectOptionsBuilder::with_mqtt_version(MQTT_VERSION_3_1_1);
     options
@@ -228,7 +257,9 @@ fn connect_options(config: &Config) -> Result<ConnectOptions, Failure> {
         });
     }
     if broker.url.is_tls() {
-        options.ssl_options(tls_options(broker)?);
+        options
+            .ssl_options(tls_options(broker)?)
+            .https_proxy(format!("http://127.0.0.1:{relay}"));
     }
     Ok(options.finalize())
 }

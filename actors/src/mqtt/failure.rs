@@ -1,6 +1,8 @@
 //! Why something failed at the broker, with its return code and text.
 
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 
 use paho_mqtt::Error;
 
@@ -28,7 +30,20 @@ impl Failure {
         }
     }
 
-    /// The library's or the broker's return code, if there is one.
+    /// There is no way to this address.
+    pub(super) fn of_dialling(address: SocketAddr, error: &io::Error) -> Self {
+        let reason = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+            _ => error.to_string(),
+        };
+        Self {
+            code: error.raw_os_error(),
+            text: format!("no connection to {address}: {reason}"),
+        }
+    }
+
+    /// The operating system's, the library's or the broker's return code, if there is one.
     pub fn code(&self) -> Option<i32> {
         self.code
     }
@@ -51,10 +66,10 @@ impl Failure {
         let text = match &error {
             Error::ConnectReturn(code) => format!("the broker refuses the connection: {code}"),
             Error::TcpTlsConnectFailure | Error::Failure => {
-                "no connection: refused, or TLS failed (authority, certificate or host name)"
+                "no connection; if it is TLS, the authority, the certificate or the host name may be wrong"
                     .to_owned()
             }
-            Error::TcpConnectTimeout => "no answer in time".to_owned(),
+            Error::TcpConnectTimeout => "the broker does not answer in time".to_owned(),
             Error::TcpConnectCompletionFailure | Error::SocketError(_) => {
                 "the connection broke before the broker answered".to_owned()
             }
@@ -63,6 +78,15 @@ impl Failure {
         Self {
             code: code(&error),
             text,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self {
+            code: error.raw_os_error(),
+            text: error.to_string(),
         }
     }
 }

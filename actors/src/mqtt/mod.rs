@@ -5,10 +5,11 @@
 //! [`Event::Disconnected`] nothing more of the old connection is acknowledged, and on the next connection it sends again.
 //!
 //! # Why a thread of its own
-//! The C library below holds one lock for all clients while it resolves host names and writes to sockets, and waits for that lock in
-//! every call. So no actor calls it: each session has a thread that does, and the actors' threads never wait for a broker.
+//! The C library below holds one lock for all clients while it works, and waits for that lock in every call. So no actor calls it: each
+//! session has a thread that does, and the actors' threads never wait for a broker.
 //!
 //! # What of the library is not used, and what is done instead
+//! * it aborts the program when a connection breaks while it writes: it never gets to see that, see `relay.rs`;
 //! * its persistence does not force anything to disk: what is not acknowledged is the outbox's business;
 //! * its automatic reconnect has been reported to stop for good, and does not subscribe again: the session makes a new client for every
 //!   attempt, waits in between ([`Backoff`](crate::supervision::policy::Backoff)), and subscribes after every connect, with a clean
@@ -16,13 +17,15 @@
 //! * it waits for ever for acknowledgements: when none comes for [`Broker::ack_timeout`] the client is replaced, under the same id;
 //! * it stops its threads with the last client, and a client that comes at that moment hangs: one idle client is kept for ever;
 //! * it frees a client inside its own callback if that held the last reference: clients are kept a while after their last callback;
-//! * it tries one address of a host: the session goes through all of them (not over TLS, which needs the name);
 //! * its connect options print their password: they are never printed.
 mod client;
 mod config;
 mod failure;
 mod inbox;
+mod relay;
+mod retired;
 mod session;
+mod subscriptions;
 mod worker;
 
 pub use config::{Broker, BrokerUrl, Config, Subscription, Tls, UrlError};

@@ -14,8 +14,8 @@ use super::config::Config;
 use super::inbox::{Events, Inbox};
 use super::worker::Worker;
 
-/// A running session. When it is dropped without [`Session::close`], whoever it served has failed: the connection ends, and the last will is
-/// published.
+/// A running session. When it is dropped without [`Session::close`], whoever it served has failed: the connection ends as if it broke, so that
+/// the broker publishes the last will.
 pub struct Session {
     shared: Arc<Shared>,
 }
@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// How long the session's thread has shown no sign of life. It looks around every second, so more than a few mean that the library
-    /// below hangs. While a host name is resolved, which may take minutes, it counts as alive.
+    /// below hangs.
     pub fn silent_for(&self) -> Duration {
         self.shared.silent_for()
     }
@@ -151,9 +151,6 @@ pub(super) enum Leave {
     Fail,
 }
 
-/// A beat that lasts until the next one, whenever that is.
-const EXCUSED: u64 = u64::MAX;
-
 impl Shared {
     pub(super) fn orders(&self) -> MutexGuard<'_, Orders> {
         // Nothing that is done under the lock can panic half-way.
@@ -166,19 +163,9 @@ impl Shared {
             .store(self.started.elapsed().as_millis() as u64, Relaxed);
     }
 
-    /// From now until the next beat silence is no bad sign.
-    pub(super) fn excuse(&self) {
-        self.beat.store(EXCUSED, Relaxed);
-    }
-
     fn silent_for(&self) -> Duration {
-        match self.beat.load(Relaxed) {
-            EXCUSED => Duration::ZERO,
-            beat => self
-                .started
-                .elapsed()
-                .saturating_sub(Duration::from_millis(beat)),
-        }
+        let beat = Duration::from_millis(self.beat.load(Relaxed));
+        self.started.elapsed().saturating_sub(beat)
     }
 }
 

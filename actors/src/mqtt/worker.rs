@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -14,11 +13,14 @@ use crate::counters::Count;
 use crate::supervision::catch;
 use crate::supervision::policy::Jitter;
 
-use super::client::{Client, DeliveryToken, DisconnectToken, Granted, SubscribeToken};
+use super::client::{Client, DeliveryToken, DisconnectToken};
 use super::config::Config;
 use super::failure::Failure;
 use super::inbox::Event;
+use super::relay::{Relay, Stage};
+use super::retired::Retired;
 use super::session::{Connection, Leave, Shared, Turn};
+use super::subscriptions::Subscriptions;
 
 /// See the [module documentation](self).
 pub(super) struct Worker {
@@ -29,63 +31,46 @@ pub(super) struct Worker {
     waker: Waker,
     chance: RandomState,
     state: State,
-    /// Attempts to connect so far.
-    attempts: usize,
     /// Attempts that failed, and connections that broke soon, since the last one that lasted.
     failures: u32,
     last_connection: u64,
-    /// Clients that are done, and since when.
-    retired: Vec<(Instant, Client)>,
+    retired: Retired,
 }
 
 enum State {
+    /// Waits for the next attempt.
     Down {
         until: Instant,
     },
+    /// On the way to the broker.
+    Dialling {
+        relay: Relay,
+        until: Instant,
+    },
+    /// Introduces itself.
     Connecting {
         client: Client,
         until: Instant,
     },
     Up(Up),
+    /// Says goodbye.
     Leaving {
         client: Client,
-        last: Last,
+        goodbye: DisconnectToken,
         until: Instant,
     },
     Ended,
-}
-
-/// The last thing on a connection.
-enum Last {
-    /// Our own last will: the library always says goodbye, and then the broker publishes none.
-    Will(DeliveryToken),
-    Goodbye(DisconnectToken),
 }
 
 /// A connection.
 struct Up {
     client: Client,
     since: Instant,
-    subscriptions: Vec<Wanted>,
-    listening: bool,
+    subscriptions: Subscriptions,
     /// What is not acknowledged, oldest first. The broker acknowledges in the order of sending.
     in_flight: VecDeque<DeliveryToken>,
     /// When the last acknowledgement came, or else the first message went.
     progress: Instant,
-}
-
-/// How it stands with one of the configured subscriptions.
-enum Wanted {
-    Asked {
-        token: SubscribeToken,
-        since: Instant,
-        refusals: u32,
-    },
-    Granted,
-    Refused {
-        refusals: u32,
-        again: Instant,
-    },
 }
 
 /// The thread looks around at least so often.
@@ -96,8 +81,9 @@ const STABLE: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The library's connect timeout is coarse, and must come first.
 const CONNECT_MARGIN: Duration = Duration::from_secs(20);
-/// After so long the library's thread has certainly left the callback that told us of a failure.
-const RETIREMENT: Duration = Duration::from_secs(1);
+
+const NO_CONNECTION: &str = "no connection to the broker";
+const CONNECTION_LOST: &str = "connection to the broker lost";
 
 impl Worker {
     pub(super) fn new(config: Config, shared: Arc<Shared>, turn: Turn, log: Logger) -> Self {
@@ -111,10 +97,9 @@ impl Worker {
             state: State::Down {
                 until: Instant::now(),
             },
-            attempts: 0,
             failures: 0,
             last_connection: 0,
-            retired: Vec::new(),
+            retired: Retired::default(),
         }
     }
 
@@ -126,26 +111,24 @@ impl Worker {
         if let Err(panic) = catch(|| self.work()) {
             // The actor notices that there are no more events, and fails.
             error!(self.log, "the MQTT session failed"; "error" => %panic);
+            self.leave_now();
         }
-        self.leave_now();
         self.shared.inbox.close();
         drop(guard);
-        thread::sleep(RETIREMENT);
+        self.retired.wait_for_all();
     }
 
     fn work(&mut self) {
         while !matches!(self.state, State::Ended) {
             self.shared.beat();
             let now = Instant::now();
-            let look_again = self.step(now);
-            self.retired
-                .retain(|(since, _)| now.duration_since(*since) < RETIREMENT);
+            let look_again = self.step(now).min(self.retired.tend(now));
             let overflow = self.shared.inbox.take_overflow();
             if overflow > 0 {
                 self.config
                     .counters
                     .add(Count::CommandsRefused, overflow as u64);
-                warn!(self.log, "messages dropped: too many at once"; "count" => overflow);
+                warn!(self.log, "messages dropped: too many at once"; "reason" => "too many messages", "count" => overflow);
             }
             let rest = look_again.min(now + LONGEST_REST);
             thread::park_timeout(rest.saturating_duration_since(Instant::now()));
@@ -157,13 +140,14 @@ impl Worker {
     fn step(&mut self, now: Instant) -> Instant {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Down { until } => self.down(until, now),
+            State::Dialling { relay, until } => self.dialling(relay, until, now),
             State::Connecting { client, until } => self.connecting(client, until, now),
             State::Up(up) => self.up(up, now),
             State::Leaving {
                 client,
-                last,
+                goodbye,
                 until,
-            } => self.leaving(client, last, until, now),
+            } => self.leaving(client, goodbye, until, now),
             State::Ended => now,
         }
     }
@@ -179,53 +163,66 @@ impl Worker {
             self.state = State::Down { until };
             return until;
         }
-        self.attempts += 1;
-        let attempt = self.uri().and_then(|uri| {
-            debug!(self.log, "connecting"; "broker" => &uri);
-            Client::connect(&self.config, &uri, &self.shared.inbox, &self.waker)
-        });
-        match attempt {
-            Ok(client) => {
-                let until = Instant::now() + self.config.broker.connect_timeout + CONNECT_MARGIN;
-                self.state = State::Connecting { client, until };
-                Instant::now()
+        let broker = &self.config.broker;
+        debug!(self.log, "connecting"; "broker" => %broker.url);
+        match Relay::dial(&broker.url, broker.connect_timeout, self.waker.clone()) {
+            Ok(relay) => {
+                let until = now + broker.connect_timeout;
+                self.state = State::Dialling { relay, until };
+                until
             }
-            Err(failure) => self.fall(failure, "no connection to the broker"),
+            Err(failure) => self.fall(failure, NO_CONNECTION),
         }
     }
 
-    /// Where to connect. Resolves the name here, because the library would hold up all its clients meanwhile.
-    fn uri(&self) -> Result<String, Failure> {
-        let url = &self.config.broker.url;
-        self.shared.excuse();
-        let resolved = (url.host(), url.port()).to_socket_addrs();
-        self.shared.beat();
-        let addresses: Vec<SocketAddr> = resolved
-            .map_err(|error| Failure::new(format!("{} is not found: {error}", url.host())))?
-            .collect();
-        let turn = (self.attempts - 1) % addresses.len().max(1);
-        match addresses.get(turn) {
-            None => Err(Failure::new(format!("{} has no address", url.host()))),
-            Some(_) if url.is_tls() => Ok(url.to_string()),
-            Some(address) => Ok(format!("mqtt://{address}")),
+    fn dialling(&mut self, relay: Relay, until: Instant, now: Instant) -> Instant {
+        if self.shared.orders().leave.is_some() {
+            return now;
+        }
+        let port = match relay.stage() {
+            Stage::Ready(port) => port,
+            Stage::Failed(failure) => return self.fall(failure, NO_CONNECTION),
+            Stage::Dialling if now >= until => {
+                let url = &self.config.broker.url;
+                return self.fall(
+                    Failure::new(format!("no answer from {url} in time")),
+                    NO_CONNECTION,
+                );
+            }
+            Stage::Dialling => {
+                self.state = State::Dialling { relay, until };
+                return until;
+            }
+        };
+        match Client::connect(&self.config, relay, port, &self.shared.inbox, &self.waker) {
+            Ok(client) => {
+                let until = now + self.config.broker.connect_timeout + CONNECT_MARGIN;
+                self.state = State::Connecting { client, until };
+                now
+            }
+            Err(failure) => self.fall(failure, NO_CONNECTION),
         }
     }
 
     fn connecting(&mut self, mut client: Client, until: Instant, now: Instant) -> Instant {
         match client.poll_connect(&mut Context::from_waker(&self.waker)) {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(())) if client.begin() => {
                 self.rise(client, now);
                 now
             }
+            Poll::Ready(Ok(())) => {
+                self.retired.add(client);
+                self.fall(Failure::new("the connection broke at once"), NO_CONNECTION)
+            }
             Poll::Ready(Err(failure)) => {
-                self.retire(client);
-                self.fall(failure, "no connection to the broker")
+                self.retired.add(client);
+                self.fall(failure, NO_CONNECTION)
             }
             Poll::Pending if now >= until => {
                 client.abandon();
                 self.fall(
                     Failure::new("no answer from the MQTT library"),
-                    "no connection to the broker",
+                    NO_CONNECTION,
                 )
             }
             Poll::Pending => {
@@ -240,23 +237,13 @@ impl Worker {
         let connection = Connection(self.last_connection);
         self.config.counters.increment(Count::BrokerConnects);
         info!(self.log, "connected to the broker"; "broker" => %self.config.broker.url);
-        let subscriptions = self
-            .config
-            .subscriptions
-            .iter()
-            .map(|subscription| Wanted::Asked {
-                token: client.subscribe(subscription),
-                since: now,
-                refusals: 0,
-            })
-            .collect();
+        let subscriptions = Subscriptions::ask(&client, &self.config, now);
         self.shared.orders().connection = Some(connection);
         self.shared.inbox.push(Event::Connected(connection));
         self.state = State::Up(Up {
             client,
             since: now,
             subscriptions,
-            listening: false,
             in_flight: VecDeque::with_capacity(self.config.window),
             progress: now,
         });
@@ -267,7 +254,7 @@ impl Worker {
             Ok(look_again) => {
                 let leave = self.shared.orders().leave;
                 if let Some(leave) = leave {
-                    return self.leave(up.client, leave, now);
+                    return self.leave(up, leave, now);
                 }
                 self.state = State::Up(up);
                 look_again
@@ -277,8 +264,8 @@ impl Worker {
                 if now.duration_since(up.since) >= STABLE {
                     self.failures = 0;
                 }
-                self.retire(up.client);
-                self.fall(failure, "connection to the broker lost")
+                self.retired.add(up.client);
+                self.fall(failure, CONNECTION_LOST)
             }
         }
     }
@@ -286,13 +273,13 @@ impl Worker {
     /// Keeps a connection going. Fails when it is at its end.
     fn serve(&mut self, up: &mut Up, now: Instant) -> Result<Instant, Failure> {
         // Looked at before the acknowledgements are collected, and acted on after it: the broker has those messages.
-        let lost = up.client.is_lost();
-        self.send(up, now)?;
-        let acknowledged = self.collect(up, now)?;
-        if lost {
-            return Err(Failure::new("closed by the broker, or no answer to a ping"));
+        let end = up.client.end(self.config.broker.keep_alive);
+        if end.is_none() {
+            self.send(up, now)?;
         }
-        let mut look_again = self.subscribe(up, now)?;
+        let acknowledged = self.collect(up, now)?;
+        end.map_or(Ok(()), Err)?;
+        let mut look_again = self.subscribe(up, now)?.min(now + LONGEST_REST);
         if acknowledged > 0 {
             // There is room for more.
             look_again = now;
@@ -320,7 +307,7 @@ impl Worker {
             let topic = Arc::clone(&message.topic);
             let token = up.client.publish(message).inspect_err(|failure| {
                 self.config.counters.increment(Count::PublishFailed);
-                warn!(self.log, "publish failed"; "topic" => &*topic, "error" => %failure);
+                warn!(self.log, "publish failed"; "reason" => "publish failed", "topic" => &*topic, "error" => %failure);
             })?;
             if up.in_flight.is_empty() {
                 up.progress = now;
@@ -340,6 +327,7 @@ impl Worker {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => acknowledged += 1,
                 Poll::Ready(Err(failure)) => {
+                    self.config.counters.increment(Count::PublishFailed);
                     failed = Some(failure);
                     break;
                 }
@@ -353,111 +341,63 @@ impl Worker {
         failed.map_or(Ok(acknowledged), Err)
     }
 
-    /// Looks at what the broker says to the subscriptions, and asks again for those that it refused.
+    /// Looks at what the broker says to the subscriptions.
     fn subscribe(&mut self, up: &mut Up, now: Instant) -> Result<Instant, Failure> {
         let mut cx = Context::from_waker(&self.waker);
-        let mut look_again = now + LONGEST_REST;
-        for (wanted, subscription) in up.subscriptions.iter_mut().zip(&self.config.subscriptions) {
-            let next = match wanted {
-                Wanted::Granted => continue,
-                Wanted::Refused { again, .. } if now < *again => {
-                    look_again = look_again.min(*again);
-                    continue;
-                }
-                Wanted::Refused { refusals, .. } => Wanted::Asked {
-                    token: up.client.subscribe(subscription),
-                    since: now,
-                    refusals: *refusals,
-                },
-                Wanted::Asked {
-                    token,
-                    since,
-                    refusals,
-                } => match token.poll(&mut cx) {
-                    Poll::Pending if now >= *since + self.config.broker.ack_timeout => {
-                        return Err(Failure::new("stalled: no answer to a subscription"));
-                    }
-                    Poll::Pending => continue,
-                    Poll::Ready(Err(failure)) => return Err(failure),
-                    Poll::Ready(Ok(Granted::Nothing)) => {
-                        let failure = Failure::subscription_refused();
-                        let again = self.delay(*refusals + 1);
-                        warn!(self.log, "subscription refused";
-                            "topic" => &subscription.topic, "error" => %failure, "retry_in_ms" => again.as_millis() as u64);
-                        self.shared.inbox.push(Event::SubscriptionRefused {
-                            topic: subscription.topic.clone(),
-                            failure,
-                        });
-                        Wanted::Refused {
-                            refusals: refusals.saturating_add(1),
-                            again: now + again,
-                        }
-                    }
-                    Poll::Ready(Ok(granted)) => {
-                        if !granted.is_at_least(subscription.qos) {
-                            warn!(self.log, "the broker grants a subscription only at most once"; "topic" => &subscription.topic);
-                        }
-                        Wanted::Granted
-                    }
-                },
-            };
-            // What was asked for just now is looked at at once, so that its answer wakes us.
-            if matches!(next, Wanted::Asked { .. }) {
-                look_again = now;
-            }
-            *wanted = next;
-        }
-        let all = up
+        let told = up
             .subscriptions
-            .iter()
-            .all(|wanted| matches!(wanted, Wanted::Granted));
-        if all && !up.listening {
-            up.listening = true;
+            .tend(&up.client, &self.config, now, &mut cx)?;
+        for (topic, failure) in told.refused {
+            warn!(self.log, "subscription refused"; "reason" => "subscription refused", "topic" => &topic, "error" => %failure);
+            self.shared
+                .inbox
+                .push(Event::SubscriptionRefused { topic, failure });
+        }
+        for topic in told.weak {
+            warn!(self.log, "the broker grants a subscription only at most once"; "topic" => &topic);
+        }
+        if told.complete {
             self.shared.inbox.push(Event::Listening);
         }
-        Ok(look_again)
+        Ok(told.look_again)
     }
 
-    fn leave(&mut self, client: Client, how: Leave, now: Instant) -> Instant {
+    /// A goodbye only where nothing is on its way: otherwise it could be lost behind the rest.
+    fn leave(&mut self, up: Up, how: Leave, now: Instant) -> Instant {
         self.forget_outgoing();
-        let will = self.config.will.clone().filter(|_| how == Leave::Fail);
-        let last = match will.map(|will| client.publish(will)) {
-            Some(Ok(token)) => Last::Will(token),
-            Some(Err(_)) | None => Last::Goodbye(client.disconnect()),
-        };
+        if how == Leave::Fail || !up.in_flight.is_empty() {
+            self.retired.add(up.client);
+            return now;
+        }
+        let goodbye = up.client.disconnect();
         self.state = State::Leaving {
-            client,
-            last,
+            client: up.client,
+            goodbye,
             until: now + GOODBYE,
         };
         now
     }
 
-    fn leaving(&mut self, client: Client, mut last: Last, until: Instant, now: Instant) -> Instant {
-        let mut cx = Context::from_waker(&self.waker);
-        if let Last::Will(token) = &mut last
-            && token.poll(&mut cx).is_ready()
-        {
-            last = Last::Goodbye(client.disconnect());
+    fn leaving(
+        &mut self,
+        client: Client,
+        mut goodbye: DisconnectToken,
+        until: Instant,
+        now: Instant,
+    ) -> Instant {
+        let said = goodbye
+            .poll(&mut Context::from_waker(&self.waker))
+            .is_ready();
+        if said || now >= until {
+            self.retired.add(client);
+            return now;
         }
-        let done = match &mut last {
-            Last::Will(_) => false,
-            Last::Goodbye(token) => token.poll(&mut cx).is_ready(),
+        self.state = State::Leaving {
+            client,
+            goodbye,
+            until,
         };
-        if !done && now < until {
-            self.state = State::Leaving {
-                client,
-                last,
-                until,
-            };
-            return until;
-        }
-        match last {
-            // Without a goodbye the broker publishes it when the connection breaks, or when another takes its place.
-            Last::Will(_) => client.abandon(),
-            Last::Goodbye(_) => self.retire(client),
-        }
-        now
+        until
     }
 
     /// The session ends where it stands.
@@ -466,7 +406,7 @@ impl Worker {
             State::Up(Up { client, .. })
             | State::Leaving { client, .. }
             | State::Connecting { client, .. } => client.abandon(),
-            State::Down { .. } | State::Ended => {}
+            State::Down { .. } | State::Dialling { .. } | State::Ended => {}
         }
         self.forget_outgoing();
     }
@@ -475,7 +415,12 @@ impl Worker {
     fn fall(&mut self, failure: Failure, what: &'static str) -> Instant {
         self.forget_outgoing();
         self.failures = self.failures.saturating_add(1);
-        let retry_in = self.delay(self.failures);
+        let chance = self.chance.hash_one(Instant::now()) as u32;
+        let retry_in = self
+            .config
+            .broker
+            .backoff
+            .delay(self.failures, Jitter(chance));
         warn!(self.log, "{}", what; "reason" => what, "error" => %failure,
             "broker" => %self.config.broker.url, "retry_in_ms" => retry_in.as_millis() as u64);
         self.shared
@@ -490,16 +435,5 @@ impl Worker {
         let mut orders = self.shared.orders();
         orders.connection = None;
         orders.outgoing.clear();
-    }
-
-    fn retire(&mut self, client: Client) {
-        drop(client.disconnect());
-        self.retired.push((Instant::now(), client));
-    }
-
-    /// The wait after so many failures in a row.
-    fn delay(&self, failures: u32) -> Duration {
-        let chance = self.chance.hash_one(Instant::now()) as u32;
-        self.config.broker.backoff.delay(failures, Jitter(chance))
     }
 }

@@ -117,56 +117,82 @@ fn announcements_come_before_readings_even_of_a_backlog() {
 }
 
 #[test]
-fn nothing_is_lost_while_the_broker_is_away_killed_or_cut_off() {
-    let mut broker = Broker::start();
+fn nothing_is_lost_while_the_network_breaks_again_and_again() {
+    let broker = Broker::start();
     let network = Network::to(broker.port());
+    let watcher = Watcher::at(&broker.url());
     let system = System::new();
     let publisher = system.publisher(publisher_config(&network.url()));
-    let mut watcher = Watcher::at(&broker.url());
     let mut readings = Readings::new();
-    let mut heard = [Vec::new(), Vec::new()];
-    for round in 0..6 {
-        let last = 50 * (round + 1);
-        for _ in 0..25 {
+    for round in 0..8 {
+        wait_for("a connection", || {
+            let [connects, losses] = [Count::BrokerConnects, Count::BrokerLost]
+                .map(|count| publisher.counters.value(count));
+            (connects > losses).then_some(())
+        });
+        for _ in 0..50 {
             publisher.publish(readings.next_of(0));
             publisher.publish(readings.next_of(1));
         }
-        match round {
-            1 | 2 => network.cut(),
-            3 => {
+        match round % 4 {
+            // In the middle of many messages.
+            0 | 2 => network.cut(),
+            1 => {
                 network.refuse(true);
                 network.cut();
                 std::thread::sleep(Duration::from_millis(300));
                 network.refuse(false);
             }
-            4 => {
-                // Everything that this watcher was to hear, it has to hear first: the broker forgets.
-                wait_until_empty(&publisher);
-                network.refuse(true);
-                broker.kill();
-                broker.resume();
-                for (number, heard) in heard.iter_mut().enumerate() {
-                    heard.extend(watcher.on(&topic(&format!("kam-{number}/data"))));
-                }
-                watcher = Watcher::at(&broker.url());
-                network.refuse(false);
-            }
-            _ => {}
-        }
-        wait_until_empty(&publisher);
-        for number in 0..2 {
-            wait_for("the last reading", || {
-                let seconds = seconds(&watcher.on(&topic(&format!("kam-{number}/data"))));
-                (seconds.last() == Some(&(last - 1 + number))).then_some(())
-            });
+            _ => wait_until_empty(&publisher),
         }
     }
-    for (number, mut heard) in heard.into_iter().enumerate() {
-        heard.extend(watcher.on(&topic(&format!("kam-{number}/data"))));
-        let expected: Vec<_> = (0..150).map(|step| 2 * step + 1 + number as i64).collect();
-        assert_eq!(seconds(&heard), expected, "meter {number}");
+    wait_until_empty(&publisher);
+    for number in 0..2 {
+        let topic = topic(&format!("kam-{number}/data"));
+        let expected: Vec<_> = (0..400).map(|step| 2 * step + 1 + number).collect();
+        wait_for("all readings", || {
+            (seconds(&watcher.on(&topic)).len() == expected.len()).then_some(())
+        });
+        assert_eq!(seconds(&watcher.on(&topic)), expected, "meter {number}");
     }
-    assert!(publisher.counters.value(Count::BrokerLost) >= 5);
+    assert_eq!(publisher.counters.value(Count::BrokerLost), 6);
+}
+
+#[test]
+fn nothing_is_lost_while_the_broker_is_killed_again_and_again() {
+    let mut broker = Broker::start();
+    let network = Network::to(broker.port());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&network.url()));
+    let mut readings = Readings::new();
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        // Only who listens hears; the gateway is let in when the watcher is there.
+        network.refuse(true);
+        network.cut();
+        let watcher = Watcher::at(&broker.url());
+        for _ in 0..200 {
+            publisher.publish(readings.next_of(7));
+        }
+        network.refuse(false);
+        watcher.wait_on(&topic("kam-7/data"), 100);
+        broker.kill();
+        heard.extend(watcher.on(&topic("kam-7/data")));
+        broker.resume();
+    }
+    network.refuse(true);
+    network.cut();
+    let watcher = Watcher::at(&broker.url());
+    network.refuse(false);
+    wait_until_empty(&publisher);
+    watcher.say("end", "");
+    watcher.wait_on("end", 1);
+    heard.extend(watcher.on(&topic("kam-7/data")));
+    // What the broker has acknowledged and not yet passed on when it is killed, nobody can save: its subscribers are its business. So
+    // what was heard is in order, and what was not is less than what can be on its way.
+    let seconds = seconds(&heard);
+    assert!(seconds.is_sorted(), "{seconds:?}");
+    assert!(seconds.len() >= 1000 - 5 * 50, "{}", seconds.len());
 }
 
 #[test]

@@ -190,11 +190,11 @@ fn a_broker_that_accepts_and_says_nothing_is_given_up() {
     let mut observed = Observed::start(config(address(&url), "a"));
     assert_eq!(
         observed.disconnected(),
-        "no answer in time (return code -1)"
+        "the broker does not answer in time (return code -1)"
     );
     assert_eq!(
         observed.disconnected(),
-        "no answer in time (return code -1)"
+        "the broker does not answer in time (return code -1)"
     );
 }
 
