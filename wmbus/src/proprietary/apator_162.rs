@@ -1,6 +1,8 @@
-//! Apator AT-WMBUS-16-2 and OP-041b modules on water meters: registers behind each other, each with a number of its own.
+//! Apator AT-WMBUS-16-2 and OP-041b modules on water meters: registers behind each other, each with a number of its
+//! own.
 //!
-//! Manufacturer APA, version 05, medium 06 or 07, CI 7A, security mode 5. Offsets count from behind the filler bytes 2F 2F.
+//! Manufacturer APA, version 05, medium 06 or 07, CI 7A, security mode 5. Offsets count from behind the filler bytes
+//! 2F 2F.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|
@@ -18,9 +20,11 @@
 //! | 43 | 2 | days since the meter's first start |
 //! | 70 to 7F | 1 + 4 · n | n = low nibble + 1 readings at the ends of months, litres, the latest first |
 //!
-//! The other registers' lengths are known, not their meaning; the first register without a known length ends the reading.
+//! The other registers' lengths are known, not their meaning; the first register without a known length ends the
+//! reading.
 //!
-//! Source of the facts: wmbusmeters, `driver_apator162.cc`, `apator162.xmq`, issues 710 (readings at ends of months) and 441 (lengths).
+//! Source of the facts: wmbusmeters, `driver_apator162.cc`, `apator162.xmq`, issues 710 (readings at ends of months)
+//! and 441 (lengths).
 
 use super::sheet::{Sheet, error_bits, operating_days, volume};
 use super::{Format, Input, Is, Place};

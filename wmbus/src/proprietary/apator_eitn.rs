@@ -1,7 +1,7 @@
 //! Apator E-ITN 30 heat cost allocators.
 //!
-//! Manufacturer APA or APT, version 04, medium 08, CI A0, or CI B6 with more before it: a length byte, that many bytes of
-//! unknown meaning, A0. Offsets count from behind the A0; dates are [`packed`].
+//! Manufacturer APA or APT, version 04, medium 08, CI A0, or CI B6 with more before it: a length byte, that many
+//! bytes of unknown meaning, A0. Offsets count from behind the A0; dates are [`packed`].
 //!
 //! | offset | length | meaning |
 //! |---|---|---|

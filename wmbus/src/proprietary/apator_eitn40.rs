@@ -1,7 +1,7 @@
 //! Apator E-ITN 40 heat cost allocators.
 //!
-//! Manufacturer APA or APT, version 09 or 0D (0A and 0E encrypt in an unknown way), medium 08, CI A0, or CI B6 as with
-//! [`apator_eitn`](super::apator_eitn). 27 words of 16 bits; dates are [`packed`].
+//! Manufacturer APA or APT, version 09 or 0D (0A and 0E encrypt in an unknown way), medium 08, CI A0, or CI B6 as
+//! with [`apator_eitn`](super::apator_eitn). 27 words of 16 bits; dates are [`packed`].
 //!
 //! | word | meaning |
 //! |---|---|

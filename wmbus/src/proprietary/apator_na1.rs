@@ -1,4 +1,5 @@
-//! Apator APT-WMBUS-NA-1 modules on water meters: a body of 16 bytes, encrypted like security mode 5 but without its header.
+//! Apator APT-WMBUS-NA-1 modules on water meters: a body of 16 bytes, encrypted like security mode 5 but without its
+//! header.
 //!
 //! Manufacturer APA, version 14, medium 07, CI A0 or A1. Offsets count from behind the CI.
 //!

@@ -9,8 +9,8 @@
 //!
 //! What follows is not known well enough. A third is no decimal fraction: the volume is rounded to 1 cm³.
 //!
-//! Source of the facts: wmbusmeters, `apator08.xmq`, `apator172.xmq`, issues 81 (a meter's reading beside its telegram) and 316
-//! (a tap's flow in telegrams of the 17-2, which fits thirds of a litre and nothing larger).
+//! Source of the facts: wmbusmeters, `apator08.xmq`, `apator172.xmq`, issues 81 (a meter's reading beside its
+//! telegram) and 316 (a tap's flow in telegrams of the 17-2, which fits thirds of a litre and nothing larger).
 
 use super::sheet::{Sheet, volume};
 use super::{Format, Input, Is, Place};

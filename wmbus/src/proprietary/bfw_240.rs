@@ -1,7 +1,7 @@
 //! BFW 240 radio heat cost allocators.
 //!
-//! Manufacturer BFW, version 02, medium 08, CI 7A without encryption; the body looks like records and holds none. Numbers are
-//! highest byte first. Offsets count from behind the transport layer's header.
+//! Manufacturer BFW, version 02, medium 08, CI 7A without encryption; the body looks like records and holds none.
+//! Numbers are highest byte first. Offsets count from behind the transport layer's header.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|

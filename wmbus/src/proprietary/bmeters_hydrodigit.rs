@@ -10,8 +10,8 @@
 //! | 04 | 4 | volume that flowed back, litres |
 //! | 10 | 12 · 3 | volumes at the ends of January to December, 0.01 m³; FFFFFF if the meter did not run |
 //!
-//! Dates are year, month, day, two decimal digits each; 0 if there was none. The months to come are last year's: with the meter's date,
-//! which is an ordinary record, each has its own.
+//! Dates are year, month, day, two decimal digits each; 0 if there was none. The months to come are last year's:
+//! with the meter's date, which is an ordinary record, each has its own.
 //!
 //! Source of the facts: wmbusmeters, `hydrodigit.xmq`.
 

@@ -1,7 +1,7 @@
 //! B Meters RFM-TX1 modules on water meters: the reading is hidden by a table.
 //!
-//! Manufacturer BMT, version 05, medium 07, CI 7A, configuration word 1006 (security mode 16). Offsets count from behind the
-//! transport layer's header.
+//! Manufacturer BMT, version 05, medium 07, CI 7A, configuration word 1006 (security mode 16). Offsets count from
+//! behind the transport layer's header.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|
@@ -14,8 +14,8 @@
 //! A hidden byte is XORed with the access number and with a byte of a table: the access number's low nibble names the
 //! row, the byte's place the column.
 //!
-//! Source of the facts: wmbusmeters, issue 101 and `rfmtx1.xmq`; the months from its telegram: they rise from April 2019
-//! to March 2020, its date, as those of [`bmeters_hydrodigit`](super::bmeters_hydrodigit) do.
+//! Source of the facts: wmbusmeters, issue 101 and `rfmtx1.xmq`; the months from its telegram: they rise from April
+//! 2019 to March 2020, its date, as those of [`bmeters_hydrodigit`](super::bmeters_hydrodigit) do.
 
 use super::bmeters_hydrodigit::months;
 use super::dates::{decimal, digits};

@@ -6,8 +6,8 @@
 //! | Diehl | manufacturer | version | medium | identification |
 //!
 //! This holds for CI 71, A0 to A7 and B1 to B3, and for CI 7A with bit 12 of the configuration field set
-//! ([real data](super::diehl_real_data)). Sappel's [PRIOS](super::diehl_prios) is another matter: the identification number is
-//! where it belongs, version and medium are a part of the serial number, and the medium is water.
+//! ([real data](super::diehl_real_data)). Sappel's [PRIOS](super::diehl_prios) is another matter: the identification
+//! number is where it belongs, version and medium are a part of the serial number, and the medium is water.
 //!
 //! Source of the facts: wmbusmeters, `manufacturer_specificities.cc`.
 

@@ -1,7 +1,7 @@
 //! The stream cipher of Diehl's own formats (Hydrometer, Sappel): a shift register of 32 bits.
 //!
-//! It hides, it does not protect: the key has 32 bits, two keys are in all meters that nobody gave another, and a forger
-//! needs none of them to turn bits. Whatever it opens is not authenticated.
+//! It hides, it does not protect: the key has 32 bits, two keys are in all meters that nobody gave another, and a
+//! forger needs none of them to turn bits. Whatever it opens is not authenticated.
 //!
 //! | seed | bytes, highest first |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | XOR | the last four bytes of the address |
 //! | XOR | CI and the three bytes behind it |
 //!
-//! Eight steps give a byte of the key stream, the register's lowest; in each step bits 1, 2, 11 and 31 are added up and
-//! pushed in from below.
+//! Eight steps give a byte of the key stream, the register's lowest; in each step bits 1, 2, 11 and 31 are added up
+//! and pushed in from below.
 //!
 //! Source of the facts: wmbusmeters, `manufacturer_specificities.cc` (algorithm, default keys).
 

@@ -8,12 +8,13 @@
 //! | 1 | 1 | bit 7: leak, bit 6: leak before, bit 5: blocked; bits 4..0: battery, half years |
 //! | 2 | 1 | bit 7: backflow, 6: underflow, 5: overflow, 4: submerged, 3: sensor fraud, 2: sensor fraud before, 1: mechanical fraud, 0: mechanical fraud before |
 //! | 3 | 1 | unknown |
-//! | 4 | 1 | encrypted from here on ([`diehl_cipher`](super::diehl_cipher)); 4B |
+//! | 4 | 1 | encrypted from here on ([`diehl_cipher`]); 4B |
 //! | 5 | 4 | volume, litres |
 //! | 9 | 4 | volume at the due date, litres |
 //! | 13 | 2 | due date, type G; this and the volume may be missing |
 //!
-//! What follows is unknown. In Sappel's meters the link layer's address holds the serial number that is printed on them.
+//! What follows is unknown. In Sappel's meters the link layer's address holds the serial number that is printed on
+//! them.
 //!
 //! Source of the facts: wmbusmeters, `driver_izar.cc` and `manufacturer_specificities.cc`.
 
@@ -70,8 +71,8 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
 
 /// The number printed on a meter of Sappel: supplier, year, type, diameter, number.
 ///
-/// In the six bytes of identification number, version and medium, lowest first: 26 bits of year (two digits) and number (six digits),
-/// three unknown, then five bits each of diameter, type and supplier, A is 1.
+/// In the six bytes of identification number, version and medium, lowest first: 26 bits of year (two digits) and
+/// number (six digits), three unknown, then five bits each of diameter, type and supplier, A is 1.
 fn serial([_, _, i0, i1, i2, i3, version, medium]: [u8; 8]) -> String {
     let bits = u64::from_le_bytes([i0, i1, i2, i3, version, medium, 0, 0]);
     let letter = |shift: u32| char::from(b'@' + (bits >> shift & 0x1F) as u8);
@@ -128,7 +129,8 @@ mod tests {
         );
     }
 
-    // Telegram and values: wmbusmeters, driver_izar.cc, IzarWater2: the second default key, more bytes than are known.
+    // Telegram and values: wmbusmeters, driver_izar.cc, IzarWater2: the second default key, more bytes than are
+    // known.
     #[test]
     fn diehl() {
         let records = decode(

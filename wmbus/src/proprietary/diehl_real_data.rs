@@ -1,8 +1,8 @@
 //! Diehl "real data": SHARKY heat meters and HYDRUS water meters in a mode of their own: ordinary records, hidden by
 //! [Diehl's own cipher](super::diehl_cipher).
 //!
-//! Manufacturers as with [PRIOS](super::diehl_prios), CI 7A with bit 12 of the configuration field set (security modes 16
-//! to 31). Offsets count from behind the CI.
+//! Manufacturers as with [PRIOS](super::diehl_prios), CI 7A with bit 12 of the configuration field set (security
+//! modes 16 to 31). Offsets count from behind the CI.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|
@@ -59,7 +59,8 @@ mod tests {
     use super::super::testing::{decode, error};
     use crate::error::ErrorKind;
 
-    // Telegram: wmbusmeters, issue 127. It decrypts to 04 13 05440000 (17413 litres), 42 6C 9F25, 44 13 043E0000 (15876).
+    // Telegram: wmbusmeters, issue 127. It decrypts to 04 13 05440000 (17413 litres), 42 6C 9F25, 44 13 043E0000
+    // (15876).
     const TELEGRAM: &str = "1E4424238B07337614637AD000107B07C652851A0553B020E2AE631865B454";
 
     #[test]
@@ -72,6 +73,28 @@ mod tests {
                 "volume[1] 15.876 m³"
             ]
         );
+    }
+
+    // Telegram and values: wmbusmeters, sharky.xmq.
+    #[test]
+    fn sharky() {
+        let records = decode(
+            "534424232004256092687A370045752235854DEEEA5939FAD81C25FEEF5A23C38FB9168493C563F08DB10BAF87F660FBA91296BA2397E8F4220B86D3A192FB51E0BFCF24DCE72118E0C75A9E89F43BDFE370824B",
+        );
+        for value in [
+            "energy 2651000 Wh",
+            "volume 150.347 m³",
+            "volume_flow 0 m³/h",
+            "power 0 W",
+            "flow_temperature 42.3 °C",
+            "return_temperature 28.1 °C",
+            "temperature_difference 14.1 K",
+        ] {
+            assert!(
+                records.iter().any(|record| record == value),
+                "{value}: {records:?}"
+            );
+        }
     }
 
     #[test]

@@ -138,8 +138,8 @@ pub(crate) fn extend(
     Ok(())
 }
 
-/// Is the payload, or a part of it, encrypted with the meter's key in a way that no layer declares? Then whoever reads
-/// it has to decrypt it, or refuses it.
+/// Is the payload, or a part of it, encrypted with the meter's key in a way that no layer declares? Then whoever
+/// reads it has to decrypt it, or refuses it.
 #[inline]
 pub(crate) fn is_encrypted(plain: &Plain<'_>) -> bool {
     let mut formats = of(plain.address.manufacturer).iter();

@@ -1,7 +1,7 @@
 //! Qundis walk-by telegrams of water meters, heat meters and heat cost allocators: a block in a record.
 //!
-//! Manufacturers QDS and LSE (and others who sell them), CI 78, a record with VIF FF 5F and 53 bytes. Values are four bytes of
-//! decimal digits, lowest first, dates type G.
+//! Manufacturers QDS and LSE (and others who sell them), CI 78, a record with VIF FF 5F and 53 bytes. Values are
+//! four bytes of decimal digits, lowest first, dates type G.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! | 3 | 1 | unknown |
 //! | 4 | 1 | 00, or 35 if the rest is encrypted: AES-128-CBC; initial vector: manufacturer, address, eight times the access number |
 //! | 5 | 2 | unknown |
-//! | 7 | 1 | 07 |
-//! | 8 | 1 | high nibble unknown; low nibble: e |
+//! | 7 | 1 | 00 or 07 |
+//! | 8 | 1 | high nibble B or C; low nibble: e |
 //! | 9 | 1 | VIF of the values |
 //! | 10 | 2 | date of an error |
 //! | 12 | 4 | current value |
@@ -24,9 +24,10 @@
 //!
 //! Heat cost allocators begin at 0 after the due date, so that the change in that month is below zero.
 //!
-//! Source of the facts: wmbusmeters, `driver_qheat.cc`, `qwaterv2.xmq`, issues 894, 2096 (months) and pull request 2074 (encryption).
-//! The order of the months and their unit are what makes the value at the due date plus the months since give the value at the end of
-//! the latest one, in telegrams of water meters (e = 1), heat meters and heat cost allocators (e = 0).
+//! Source of the facts: wmbusmeters, `driver_qheat.cc`, `qwaterv2.xmq`, issues 894, 2096 (months) and pull request
+//! 2074 (encryption). The order of the months and their unit are what makes the value at the due date plus the
+//! months since give the value at the end of the latest one, in telegrams of water meters (e = 1), heat meters and
+//! heat cost allocators (e = 0).
 
 use super::dates::month_end;
 use super::sheet::of_period;
@@ -73,7 +74,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
 }
 
 const fn has_marks(block: &[u8; 48]) -> bool {
-    matches!(block, [_, _, 0x07, .., 0x2F])
+    matches!(block, [_, _, 0x00 | 0x07, 0xB0..=0xCF, .., 0x2F])
 }
 
 fn values(reader: &mut Reader<'_>) -> Result<Vec<Record>, Error> {
@@ -137,8 +138,9 @@ mod tests {
     use crate::crypto::{MeterKey, cbc_encrypt};
     use crate::error::ErrorKind;
 
-    // Telegram and readings: wmbusmeters, qwaterv2.xmq. 12738.2 + 278 + 234 + 295 + 271 = 13816.2 (10 litres): the last four months
-    // lead from the reading at the due date to that at the end of April, 138.163 m³, but for what is less than 10 litres.
+    // Telegram and readings: wmbusmeters, qwaterv2.xmq. 12738.2 + 278 + 234 + 295 + 271 = 13816.2 (10 litres): the
+    // last four months lead from the reading at the due date to that at the end of April, 138.163 m³, but for what
+    // is less than 10 litres.
     const WATER: &str = "49449344123456781606780DFF5F3500824E00007F0007C113FFFF63961300DF2C82731200FE2463811300A400F200D100A900DD00E000E90006011601EA0027010F012F046D0211F225";
 
     #[test]
@@ -156,6 +158,19 @@ mod tests {
             ]
         );
         assert_eq!(records[18..], ["period_volume[17] 2.71 m³ (2023-04-30)"]);
+    }
+
+    // Telegram: wmbusmeters, issue 1916: another mark. 251.9 + 177 + 134 + 168 = 730.9 (10 litres).
+    #[test]
+    fn newer_water() {
+        let records = decode(
+            "49449344782863521A07780DFF5F350082720000800000C113FFFF029000003F3C192500005F330073000000000000000000000000000000004700B100B1008600A8002F046D00135E34",
+        );
+        assert_eq!(
+            records[2..4],
+            ["volume 9.002 m³", "volume[1] 2.519 m³ (2025-12-31)"]
+        );
+        assert_eq!(records[18..], ["period_volume[17] 1.68 m³ (2026-03-31)"]);
     }
 
     // Telegram: wmbusmeters, driver_qheat.cc. VIF 0D counts 100 kJ. The months from January on make the difference:

@@ -1,7 +1,7 @@
 //! Techem heat cost allocators FHKV data III.
 //!
 //! Manufacturer TCH, CI A0 or A2, medium 80, version 69 or 94. Offsets count from behind the CI; the due date is
-//! [`packed`](super::dates::packed), the date of sending has no year.
+//! [`packed`], the date of sending has no year.
 //!
 //! | offset | length | meaning |
 //! |---|---|---|
@@ -13,7 +13,8 @@
 //! | 9 | 2 | temperature of the room, 0.01 °C |
 //! | 11 | 2 | temperature of the radiator, 0.01 °C |
 //!
-//! Version 94 has an unknown byte before the temperatures. What follows, earlier half months, is not known well enough.
+//! Version 94 has an unknown byte before the temperatures. What follows, earlier half months, is not known well
+//! enough.
 //!
 //! Source of the facts: wmbusmeters, `fhkvdataiii.xmq`.
 

@@ -1,7 +1,7 @@
 //! Techem heat meters compact V and vario.
 //!
 //! Manufacturer TCH, CI A0 to A2, medium 04, 43 or C3. Offsets count from behind the CI; dates are
-//! [`packed`](super::dates::packed).
+//! [`packed`].
 //!
 //! Versions 22, 29, 39 and 45 (compact V, vario 3):
 //!
@@ -25,8 +25,8 @@
 //!
 //! What follows is unknown. The meter's reading is the sum of both energies.
 //!
-//! Source of the facts: wmbusmeters, `compact5.xmq` and `vario451.xmq`; the due date from a meter of which it is known
-//! when its radio began to send (wmbusmeters, issue 499).
+//! Source of the facts: wmbusmeters, `compact5.xmq` and `vario451.xmq`; the due date from a meter of which it is
+//! known when its radio began to send (wmbusmeters, issue 499).
 
 use super::dates::packed;
 use super::sheet::{Line, Sheet, date, joules, watt_hours};

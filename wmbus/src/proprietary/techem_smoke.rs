@@ -5,7 +5,7 @@
 //! | offset | length | meaning |
 //! |---|---|---|
 //! | 0 | 1 | state: 00 in order, 01 smoke, 80 defect |
-//! | 1 | 2 | due date, [`packed`](super::dates::packed) |
+//! | 1 | 2 | due date, [`packed`] |
 //!
 //! What follows is unknown.
 //!

@@ -13,7 +13,8 @@
 //! | 5 | 2 | date of sending, without year ([`current_date`]) |
 //! | 7 | 2 | consumption since the due date |
 //!
-//! What follows, consumption of earlier half months, is not known well enough. The meter's reading is the sum of both volumes.
+//! What follows, consumption of earlier half months, is not known well enough. The meter's reading is the sum of
+//! both volumes.
 //!
 //! Version 50 (mk radio 3a):
 //!
@@ -25,10 +26,11 @@
 //! | 7 | 1 | unknown |
 //! | 8 | 12 · 3 | consumption of two half months, one byte each, and an unknown byte; the latest first |
 //!
-//! The half months follow each other without gaps, from the current one on: up to the 15th the first byte is alone in its month, then it has its first half behind it.
+//! The half months follow each other without gaps, from the current one on: up to the 15th the first byte is alone
+//! in its month, then it has its first half behind it.
 //!
-//! Source of the facts: wmbusmeters, `mkradio3.xmq`, `mkradio3a.xmq`, `mkradio4.xmq`; that the dates of mk radio 4 stand where
-//! those of mk radio 3 do, from its telegram.
+//! Source of the facts: wmbusmeters, `mkradio3.xmq`, `mkradio3a.xmq`, `mkradio4.xmq`; that the dates of mk radio 4
+//! stand where those of mk radio 3 do, from its telegram.
 
 use super::dates::{month_end, packed};
 use super::sheet::{Sheet, date, volume};
