@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::broker::Broker;
+use super::door::Door;
 use super::wait_for;
 
 /// The gateway's name in topics.
@@ -42,10 +43,19 @@ impl Options {
         Self::with_driver(broker, &format!("source = \"file\"\npath = \"{path}\"\n"))
     }
 
+    /// A gateway that reads its telegrams from standard input and reaches its broker through a door.
+    pub fn behind(door: &Door) -> Self {
+        Self::at(&door.url(), "source = \"stdin\"\n")
+    }
+
     fn with_driver(broker: &Broker, driver: &str) -> Self {
+        Self::at(&broker.url(), driver)
+    }
+
+    fn at(url: &str, driver: &str) -> Self {
         Self {
             driver: driver.to_owned(),
-            mqtt: format!("url = \"{}\"\n", broker.url()),
+            mqtt: format!("url = \"{url}\"\n"),
             environment: Vec::new(),
         }
     }

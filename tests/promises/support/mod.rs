@@ -2,6 +2,7 @@
 
 pub mod air;
 pub mod broker;
+pub mod door;
 pub mod gateway;
 pub mod subscriber;
 pub mod telegrams;

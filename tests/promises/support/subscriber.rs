@@ -109,6 +109,14 @@ impl Subscriber {
             .unwrap();
     }
 
+    /// Sends a message at QoS 1 if there is a connection.
+    pub fn try_publish(&self, topic: &str, payload: &str) {
+        self.client
+            .publish(mqtt::Message::new(topic, payload, 1))
+            .wait_for(Duration::from_secs(2))
+            .ok();
+    }
+
     /// Sends a retained message at QoS 1 and waits for the acknowledgement.
     pub fn publish_retained(&self, topic: &str, payload: &str) {
         self.client
