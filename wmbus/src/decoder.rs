@@ -15,7 +15,7 @@ use crate::reader::Reader;
 use crate::reading::Reading;
 use crate::record::{Quantity, Record, Records, Value};
 use crate::signature::Signature;
-use crate::telegram::{Buffer, Content, Plain, Telegram};
+use crate::telegram::{Authentication, Buffer, Content, Plain, Telegram};
 
 /// Decodes the telegrams of one meter: decrypts and verifies them with its key, knows its profile, and learns the
 /// layouts of its compact frames from its full ones.
@@ -185,10 +185,15 @@ impl Knowledge {
         }
         let mut headers = Vec::with_capacity(plain.bytes.len());
         let mut records = Records::new(reader).unsigned(unsigned);
-        let mut all = records.read_all(|header| headers.extend_from_slice(header))?;
+        // Some meters, and some receivers, leave bytes behind the last record. Where a CRC or MAC says that all is as
+        // the meter sent it, and what is learned must be beyond doubt, this is refused.
+        let forgiving = plain.authentication == Authentication::None;
+        let mut all = records.read_all(forgiving, |header| headers.extend_from_slice(header))?;
         *more_follow = records.more_follow();
         proprietary::extend(plain, key, &mut all)?;
-        self.learn(plain.address, &headers);
+        if all.iter().all(|record| record.quantity != Quantity::Rest) {
+            self.learn(plain.address, &headers);
+        }
         Ok(all)
     }
 

@@ -86,7 +86,7 @@ impl Reading {
     fn generated_fields(&self) -> Vec<Field<'_>> {
         let mut fields: Vec<Field<'_>> = Vec::with_capacity(self.records.len());
         for record in &self.records {
-            if record.quantity == Quantity::ManufacturerData {
+            if matches!(record.quantity, Quantity::ManufacturerData | Quantity::Rest) {
                 continue;
             }
             let base = generated_name(record);

@@ -181,10 +181,30 @@ impl<'a> Records<'a> {
     }
 
     /// All records, with compact profiles unfolded; `see` is shown every header's bytes.
-    pub(crate) fn read_all(&mut self, mut see: impl FnMut(&[u8])) -> Result<Vec<Record>, Error> {
+    ///
+    /// If `forgiving`, what is behind a record and is none itself becomes one of its own, of [`Quantity::Rest`].
+    pub(crate) fn read_all(
+        &mut self,
+        forgiving: bool,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<Vec<Record>, Error> {
         let mut records = Vec::with_capacity(self.reader.left().len() / 6 + 1);
         let mut series = Vec::new();
-        while let Some(part) = self.read()? {
+        loop {
+            let rest = self.reader.left();
+            let part = match self.read() {
+                Ok(Some(part)) => part,
+                Ok(None) => break,
+                Err(_) if forgiving && !records.is_empty() => {
+                    records.push(Record {
+                        quantity: Quantity::Rest,
+                        value: Value::Bytes(rest.into()),
+                        ..Record::default()
+                    });
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             see(part.header_bytes);
             if let Some(header) = part.header
                 && header.is_series()

@@ -115,6 +115,8 @@ quantities! {
     Manufacturer = "manufacturer";
     /// The bytes behind DIF 0F or 1F, whose structure only the manufacturer knows.
     ManufacturerData = "manufacturer_data";
+    /// Bytes behind the last record that are none themselves.
+    Rest = "rest";
     /// The state of an alarm, as the manufacturer codes it.
     Alarm = "alarm";
 

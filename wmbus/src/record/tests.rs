@@ -6,7 +6,7 @@ use crate::{Decimal, ErrorKind, Layer};
 
 /// All records of a payload, with compact profiles unfolded.
 fn read(payload: &str) -> Result<Vec<Record>, Error> {
-    Records::new(Reader::in_layer(Layer::Apl, 0, &hex(payload))).read_all(|_| ())
+    Records::new(Reader::in_layer(Layer::Apl, 0, &hex(payload))).read_all(false, |_| ())
 }
 
 fn one(payload: &str) -> Record {
@@ -580,7 +580,7 @@ fn encode(field: u8, number: i64) -> Option<Vec<u8>> {
             .map(|_| {
                 let pair = (left % 100) as u8;
                 left /= 100;
-                pair / 10 << 4 | pair % 10
+                ((pair / 10) << 4) | (pair % 10)
             })
             .collect();
         let highest = encoded.last_mut()?;
@@ -657,7 +657,7 @@ proptest! {
 fn bounded(bytes: &[u8]) {
     let records: Vec<_> = Records::new(Reader::new(bytes)).collect();
     assert!(records.len() <= bytes.len() / 2 + 1);
-    let unfolded = Records::new(Reader::new(bytes)).read_all(|_| ());
+    let unfolded = Records::new(Reader::new(bytes)).read_all(false, |_| ());
     if let Ok(unfolded) = unfolded {
         assert!(unfolded.len() <= bytes.len());
         for record in unfolded {
