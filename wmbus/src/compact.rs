@@ -139,10 +139,7 @@ impl Layout {
             let kind = ErrorKind::Crc { expected, found };
             return Err(Error { kind, ..here });
         }
-        if !series.is_empty() {
-            records = record::unfold(records, &series);
-        }
-        Ok(records)
+        Ok(record::complete(records, &series))
     }
 
     /// The records of a full frame, if its headers are exactly this layout's and nothing else is in it.
@@ -158,7 +155,7 @@ impl Layout {
             let value = kind.read_value(&mut reader).ok()?;
             records.push(kind.template.with(value));
         }
-        (!reader.any_left()).then_some(records)
+        (!reader.any_left()).then(|| record::complete(records, &[]))
     }
 
     /// Takes integers for unsigned where the standard's default is signed.

@@ -66,7 +66,7 @@ impl Reading {
                 fields.extend(Field::of_time(&name, record));
                 fields.push(Field {
                     name,
-                    value: convert(record, wanted.unit),
+                    value: wanted.value_of(record, wanted.unit),
                     unit: wanted.unit,
                     info: Some(&wanted.info),
                 });
@@ -80,7 +80,7 @@ impl Reading {
     pub fn channel(&self, profile: &Profile, channel: &Channel) -> Option<Decimal> {
         let wanted = profile.field(&channel.field)?;
         let record = self.records.iter().find(|record| wanted.takes(record))?;
-        convert(record, channel.unit).decimal()
+        wanted.value_of(record, channel.unit).decimal()
     }
 
     fn generated_fields(&self) -> Vec<Field<'_>> {
@@ -133,18 +133,6 @@ impl Field<'_> {
             info: None,
         })
     }
-}
-
-/// The record's value in another unit; absent if no power of ten leads there.
-fn convert(record: &Record, unit: Unit) -> Value {
-    let Value::Decimal(number) = record.value else {
-        return record.value.clone();
-    };
-    record
-        .unit
-        .power_to(unit)
-        .and_then(|power| number.scaled(power))
-        .into()
 }
 
 /// The name of a record without a profile: quantity, qualifiers, function, and the numbers that are not 0.

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Channel, Field, Flag, MeterType, Profile, Quirk};
+use super::{Channel, Field, Flag, Meaning, MeterType, Profile, Quirk};
 use crate::address::{Manufacturer, Medium};
 use crate::compact::Layout;
 use crate::unit::Unit;
@@ -68,6 +68,12 @@ struct FileField {
     info: Spanned<String>,
     #[serde(default)]
     count: Option<Spanned<u64>>,
+    #[serde(default)]
+    means: Option<Unit>,
+    #[serde(default)]
+    exponent: Option<i8>,
+    #[serde(default)]
+    bits: Option<Spanned<[u8; 2]>>,
 }
 
 #[derive(Deserialize)]
@@ -209,14 +215,26 @@ fn field(field: &FileField) -> Result<Field, Mistake> {
         return Err(at(&field.dif_vif, "this is not the header of one record"));
     };
     let unit = field.unit.unwrap_or(Unit::None);
-    if template.unit.power_to(unit).is_none() {
+    let sent = field.means.unwrap_or(template.unit);
+    if sent.power_to(unit).is_none() {
         let message = format!(
             "no power of ten leads from the record's unit {:?} to {:?}",
-            template.unit.symbol(),
+            sent.symbol(),
             unit.symbol()
         );
         return Err(at(&field.dif_vif, &message));
     }
+    let means = (field.means.is_some() || field.exponent.is_some()).then(|| Meaning {
+        unit: sent,
+        exponent: field.exponent.unwrap_or(0),
+    });
+    let bits = match &field.bits {
+        None => None,
+        Some(bits) => match *bits.get_ref() {
+            [first, last] if first <= last && last < 63 => Some((first, last - first + 1)),
+            _ => return Err(at(bits, "bits are [lowest, highest], at most 62")),
+        },
+    };
     let count = match &field.count {
         None => 1,
         Some(count) if *count.get_ref() >= 2 => *count.get_ref(),
@@ -228,6 +246,8 @@ fn field(field: &FileField) -> Result<Field, Mistake> {
         info: field.info.get_ref().clone(),
         template: template.clone(),
         count,
+        means,
+        bits,
     })
 }
 

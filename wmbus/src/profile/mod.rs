@@ -12,7 +12,8 @@ pub use set::{MeterType, Profiles};
 
 use crate::address::Manufacturer;
 use crate::compact::Layout;
-use crate::record::Record;
+use crate::decimal::Decimal;
+use crate::record::{Record, Value};
 use crate::unit::Unit;
 
 /// A type of meter: how to recognise it, and what its records are called.
@@ -91,6 +92,18 @@ pub struct Field {
     pub(crate) template: Record,
     /// How many storage numbers in a row have this field, from the template's on. Above 1, names are numbered from 1.
     pub(crate) count: u64,
+    /// What the meter means by its number, where the VIF does not tell, or tells another unit.
+    pub(crate) means: Option<Meaning>,
+    /// The bits of an integer that are this field: the lowest, and how many.
+    pub(crate) bits: Option<(u8, u8)>,
+}
+
+/// What a number means, whatever its VIF says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    pub unit: Unit,
+    /// The power of ten by which the number is to be multiplied.
+    pub exponent: i8,
 }
 
 impl Field {
@@ -105,7 +118,31 @@ impl Field {
             && template.subunit == record.subunit
             && template.function == record.function
             && template.qualifiers == record.qualifiers
-            && (record.value.decimal().is_none() || record.unit.power_to(self.unit).is_some())
+            && (record.value.decimal().is_none()
+                || self.unit_of(record).power_to(self.unit).is_some())
+    }
+
+    const fn unit_of(&self, record: &Record) -> Unit {
+        match self.means {
+            Some(Meaning { unit, .. }) => unit,
+            None => record.unit,
+        }
+    }
+
+    /// The record's value in `unit`; absent if no power of ten leads there.
+    pub(crate) fn value_of(&self, record: &Record, unit: Unit) -> Value {
+        let Value::Decimal(mut number) = record.value else {
+            return record.value.clone();
+        };
+        if let Some((lowest, count)) = self.bits {
+            let bits = number.mantissa() >> lowest & !(-1 << count);
+            number = Decimal::from(bits);
+        }
+        let exponent = self.means.map_or(0, |meaning| meaning.exponent);
+        self.unit_of(record)
+            .power_to(unit)
+            .and_then(|power| number.scaled(power.checked_add(exponent)?))
+            .into()
     }
 
     /// The name, with the number that the record has among several.

@@ -357,6 +357,42 @@ pub enum Moment {
     DateTime(DateTime),
 }
 
+impl Moment {
+    /// So many months later, or earlier.
+    pub(crate) fn plus_months(self, months: i32) -> Option<Self> {
+        Some(self.on(self.date().plus_months(months)?))
+    }
+
+    /// So many half months later, or earlier.
+    pub(crate) fn plus_half_months(self, halves: i32) -> Option<Self> {
+        Some(self.on(self.date().plus_half_months(halves)?))
+    }
+
+    /// `steps` times `seconds` later, or earlier; for a date, whole days only.
+    pub(crate) fn plus_seconds(self, seconds: i64, steps: i32) -> Option<Self> {
+        Some(match self {
+            Self::Date(date) => Self::Date(date.plus_days(seconds, steps)?),
+            Self::DateTime(time) => Self::DateTime(time.plus_seconds(seconds * i64::from(steps))?),
+        })
+    }
+
+    /// The date, without the time.
+    #[must_use]
+    pub const fn date(self) -> Date {
+        match self {
+            Self::Date(date) => date,
+            Self::DateTime(time) => time.date,
+        }
+    }
+
+    const fn on(self, date: Date) -> Self {
+        match self {
+            Self::Date(_) => Self::Date(date),
+            Self::DateTime(time) => Self::DateTime(DateTime { date, ..time }),
+        }
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

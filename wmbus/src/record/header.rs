@@ -140,7 +140,12 @@ impl Header {
                 _ if self.correction.apply(code) => {}
                 _ => {
                     self.redefine(code);
-                    self.error |= Qualifier::Standard(code).is_error();
+                    // A duration with an error code tells how long the error lasted.
+                    let duration = matches!(
+                        self.template.quantity,
+                        Quantity::OnTime | Quantity::OperatingTime
+                    );
+                    self.error |= !duration && Qualifier::Standard(code).is_error();
                     self.qualify(vife, reader)?;
                 }
             }

@@ -7,6 +7,7 @@
 mod data;
 mod date;
 mod header;
+mod interval;
 mod plain_text;
 mod qualifier;
 mod quantity;
@@ -20,7 +21,6 @@ pub use quantity::Quantity;
 pub use value::Value;
 
 pub(crate) use header::Header;
-pub(crate) use series::unfold;
 
 use core::fmt;
 
@@ -213,10 +213,7 @@ impl<'a> Records<'a> {
             }
             records.push(part.record);
         }
-        if !series.is_empty() {
-            records = unfold(records, &series);
-        }
-        Ok(records)
+        Ok(complete(records, &series))
     }
 
     /// The next record with its header; `None` at the end.
@@ -268,6 +265,17 @@ impl Iterator for Records<'_> {
         }
         next.map(|part| part.map(|part| part.record)).transpose()
     }
+}
+
+/// Makes the records of a whole payload complete: profiles unfolded, stored values dated. The headers are those of the
+/// compact profiles, with their places.
+#[inline]
+pub(crate) fn complete(mut records: Vec<Record>, profiles: &[(usize, Header)]) -> Vec<Record> {
+    if !profiles.is_empty() {
+        records = series::unfold(records, profiles);
+    }
+    interval::date(&mut records);
+    records
 }
 
 /// A record as it stands in a payload.

@@ -102,7 +102,8 @@ impl Qualifier {
     /// Accumulates only what flows backward.
     pub const BACKWARD: Self = Self::Standard(0x3C);
 
-    /// Is it an error that leaves the record without a value (table 18)?
+    /// Is it an error that leaves the record without a value (table 18)? Of a duration, it says that it is the
+    /// error's.
     #[must_use]
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Standard(0x01..=0x0F | 0x15..=0x1C))

@@ -188,27 +188,12 @@ impl Spacing {
 
     /// The time that many spacings later; `None` where there is none.
     fn shift(self, time: Moment, steps: i32) -> Option<Moment> {
-        let date = match time {
-            Moment::Date(date) => date,
-            Moment::DateTime(time) => time.date,
-        };
-        let shifted = match (self, time) {
-            (Self::Column(_), _) => return None,
-            (Self::Months(months), _) => date.plus_months(months * steps)?,
-            (Self::HalfMonths, _) => date.plus_half_months(steps)?,
-            (Self::Seconds(seconds), Moment::DateTime(time)) => {
-                let time = time.plus_seconds(seconds * i64::from(steps))?;
-                return Some(Moment::DateTime(time));
-            }
-            (Self::Seconds(seconds), Moment::Date(date)) => date.plus_days(seconds, steps)?,
-        };
-        Some(match time {
-            Moment::Date(_) => Moment::Date(shifted),
-            Moment::DateTime(mut time) => {
-                time.date = shifted;
-                Moment::DateTime(time)
-            }
-        })
+        match self {
+            Self::Column(_) => None,
+            Self::Months(months) => time.plus_months(months * steps),
+            Self::HalfMonths => time.plus_half_months(steps),
+            Self::Seconds(seconds) => time.plus_seconds(seconds, steps),
+        }
     }
 }
 

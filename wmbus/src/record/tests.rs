@@ -567,6 +567,42 @@ fn profiles_by_mode_and_spacing() {
     );
 }
 
+// Storage 8 is of 2020-12-31, and its interval is one month: storage 9 is of 2020-11-30. Storage 1 is older than that
+// series, and storage 10 has a date of its own.
+#[test]
+fn stored_values_dated_by_their_interval() {
+    let records = "01 13 01  41 13 02  82 04 6C 9F 2C  81 04 FD 28 01  81 04 13 03  C1 04 13 04  82 05 6C 9F 2C
+        81 05 13 05  C1 05 13 06";
+    assert_eq!(
+        series(records),
+        [
+            "1: 0.002",
+            "8: 1",
+            "8: 0.003",
+            "9: 0.004 @ 2020-11-30",
+            "10: 0.005",
+            "11: 0.006 @ 2020-09-30"
+        ]
+    );
+    // Five days; no interval; an interval without a date.
+    assert_eq!(
+        series("82 04 6C 9F 2C  81 04 FD 27 05  C1 04 13 04")[1],
+        "9: 0.004 @ 2020-12-26"
+    );
+    assert_eq!(series("82 04 6C 9F 2C  C1 04 13 04"), ["9: 0.004"]);
+    assert_eq!(series("81 04 FD 28 01  C1 04 13 04")[1], "9: 0.004");
+    assert_eq!(
+        series("82 04 6C 9F 2C  81 04 FD 28 00  C1 04 13 04")[1],
+        "9: 0.004"
+    );
+}
+
+#[test]
+fn durations_of_errors_have_values() {
+    assert_eq!(text("0A A6 18  12 00"), "12 h");
+    assert_eq!(text("0A 86 18  12 00"), "");
+}
+
 #[test]
 fn is_small() {
     assert!(size_of::<Record>() <= 88, "{}", size_of::<Record>());
