@@ -108,10 +108,12 @@ impl Layout {
 
     /// The records of a compact frame; the reader stands behind the signature and reads to the end.
     ///
+    /// If `padded`, idle fillers may follow: ciphers of whole blocks need them.
+    ///
     /// # Errors
     /// [`ErrorKind::Crc`] if the full frame has another CRC than the one sent, [`ErrorKind::Truncated`] and
     /// [`ErrorKind::TrailingData`] if the values have another length.
-    pub fn read(&self, reader: &mut Reader<'_>) -> Result<Vec<Record>, Error> {
+    pub fn read(&self, reader: &mut Reader<'_>, padded: bool) -> Result<Vec<Record>, Error> {
         let here = reader.error(ErrorKind::NoData);
         let found = reader.u16()?;
         let mut records = Vec::with_capacity(self.parts.len());
@@ -132,6 +134,11 @@ impl Layout {
             full.extend_from_slice(header);
             let read = before.len() - reader.left().len();
             full.extend_from_slice(before.get(..read).unwrap_or_default());
+        }
+        if padded {
+            while reader.peek() == Some(record::IDLE_FILLER) {
+                reader.byte()?;
+            }
         }
         reader.finish()?;
         let expected = crc::en13757(&full);

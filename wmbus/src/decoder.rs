@@ -15,7 +15,7 @@ use crate::reader::Reader;
 use crate::reading::Reading;
 use crate::record::{Quantity, Record, Records, Value};
 use crate::signature::Signature;
-use crate::telegram::{Authentication, Buffer, Content, Plain, Telegram};
+use crate::telegram::{Authentication, Buffer, Content, Plain, Security, Telegram};
 
 /// Decodes the telegrams of one meter: decrypts and verifies them with its key, knows its profile, and learns the
 /// layouts of its compact frames from its full ones.
@@ -146,7 +146,7 @@ impl Knowledge {
                 Some(records) => records?,
                 None => self.full(plain, key, reader, &mut more_follow)?,
             },
-            Content::Compact => self.compact(plain.address, reader)?,
+            Content::Compact => self.compact(plain, reader)?,
             Content::Format => {
                 self.format(plain.address, reader)?;
                 Vec::new()
@@ -198,7 +198,9 @@ impl Knowledge {
     }
 
     #[inline]
-    fn compact(&mut self, address: Address, mut reader: Reader<'_>) -> Result<Vec<Record>, Error> {
+    fn compact(&mut self, plain: &Plain<'_>, mut reader: Reader<'_>) -> Result<Vec<Record>, Error> {
+        let address = plain.address;
+        let padded = matches!(plain.security, Security::Transport(_));
         let here = reader.clone();
         let signature = Signature(reader.u16()?);
         let mut unsigned = false;
@@ -208,7 +210,7 @@ impl Knowledge {
                 .iter()
                 .find(|layout| layout.signature() == signature);
             if let Some(layout) = layout {
-                return layout.read(&mut reader);
+                return layout.read(&mut reader, padded);
             }
             unsigned = profile.has(Flag::Unsigned);
         }
@@ -221,7 +223,7 @@ impl Knowledge {
         if unsigned {
             layout.take_for_unsigned();
         }
-        layout.read(&mut reader)
+        layout.read(&mut reader, padded)
     }
 
     /// A format frame: length, signature, headers (EN 13757-7, CI 69, 6A and 6B).

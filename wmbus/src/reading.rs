@@ -78,9 +78,11 @@ impl Reading {
     /// The value of one channel of the profile, in the channel's unit; `None` if it was not sent, or is absent.
     #[must_use]
     pub fn channel(&self, profile: &Profile, channel: &Channel) -> Option<Decimal> {
-        let wanted = profile.field(&channel.field)?;
-        let record = self.records.iter().find(|record| wanted.takes(record))?;
-        wanted.value_of(record, channel.unit).decimal()
+        let mut fields = profile.fields_named(&channel.field);
+        fields.find_map(|wanted| {
+            let record = self.records.iter().find(|record| wanted.takes(record))?;
+            wanted.value_of(record, channel.unit).decimal()
+        })
     }
 
     fn generated_fields(&self) -> Vec<Field<'_>> {

@@ -133,11 +133,11 @@ impl File {
             .map(field)
             .collect::<Result<_, Mistake>>()?;
         for (position, this) in self.fields.iter().enumerate() {
-            let before = fields.iter().take(position);
-            if before
-                .into_iter()
-                .any(|field| field.name == *this.name.get_ref())
-            {
+            let unit = this.unit.unwrap_or(Unit::None);
+            let mut before = fields.iter().take(position);
+            if before.any(|field| {
+                field.name == *this.name.get_ref() && field.unit.power_to(unit).is_some()
+            }) {
                 return Err(at(&this.name, "two fields have this name"));
             }
         }
@@ -253,11 +253,11 @@ fn field(field: &FileField) -> Result<Field, Mistake> {
 
 fn channel(channel: FileChannel, fields: &[Field]) -> Result<Channel, Mistake> {
     let name = channel.field.get_ref();
-    let field = fields
-        .iter()
-        .find(|field| field.name == *name)
-        .ok_or_else(|| at(&channel.field, "there is no such field"))?;
-    if field.unit.power_to(channel.unit).is_none() {
+    let mut named = fields.iter().filter(|field| field.name == *name).peekable();
+    if named.peek().is_none() {
+        return Err(at(&channel.field, "there is no such field"));
+    }
+    if !named.any(|field| field.unit.power_to(channel.unit).is_some()) {
         return Err(at(
             &channel.field,
             "no power of ten leads to the channel's unit",

@@ -65,10 +65,10 @@ impl Profile {
         file::parse(text)
     }
 
-    /// The field with this name.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name == name)
+    /// The fields with this name: more than one only where meters of the type send different units that no power of
+    /// ten connects.
+    pub fn fields_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
+        self.fields.iter().filter(move |field| field.name == name)
     }
 
     /// Does it have this quirk?

@@ -2,7 +2,7 @@
 
 use super::date::{Date, DateTime, Time};
 use super::header::Header;
-use super::plain_text::latin1;
+use super::plain_text::{is_printable, latin1};
 use super::value::Value;
 use super::vif::Coding;
 use crate::decimal::Decimal;
@@ -141,7 +141,9 @@ impl Header {
                 match self.coding {
                     Coding::Bytes => Value::Bytes(bytes.into()),
                     _ if bytes.is_empty() => Value::Absent,
-                    _ => Value::Text(latin1(bytes)),
+                    _ if is_printable(bytes) => Value::Text(latin1(bytes)),
+                    // Manufacturers put structures of their own where texts stand.
+                    _ => Value::Bytes(bytes.into()),
                 }
             }
             0xC0..=0xC9 => self.digits(reader.take(count(0xC0))?, false),

@@ -137,15 +137,16 @@ impl Header {
                     }
                     continue;
                 }
+                NO_ERROR => {}
                 _ if self.correction.apply(code) => {}
                 _ => {
                     self.redefine(code);
-                    // A duration with an error code tells how long the error lasted.
-                    let duration = matches!(
+                    // A duration or error flags with an error code tell of the error, and are there.
+                    let tells = matches!(
                         self.template.quantity,
-                        Quantity::OnTime | Quantity::OperatingTime
+                        Quantity::OnTime | Quantity::OperatingTime | Quantity::ErrorFlags
                     );
-                    self.error |= !duration && Qualifier::Standard(code).is_error();
+                    self.error |= !tells && Qualifier::Standard(code).is_error();
                     self.qualify(vife, reader)?;
                 }
             }
@@ -221,4 +222,6 @@ fn read_difes(record: &mut Record, reader: &mut Reader<'_>) -> Result<(), Error>
 /// The extension bit: one more byte of the same kind follows.
 const MORE: u8 = 0x80;
 const MAX_DIFES: u32 = 10;
+/// The record error "none" (table 18).
+const NO_ERROR: u8 = 0x00;
 const PLAIN_TEXT: u8 = 0x7C;

@@ -287,7 +287,7 @@ struct Part<'a> {
 }
 
 /// DIF of bytes to skip.
-const IDLE_FILLER: u8 = 0x2F;
+pub(crate) const IDLE_FILLER: u8 = 0x2F;
 /// DIF of the manufacturer's bytes, up to the end; with bit 0x10, more records follow in the next telegram.
 const MANUFACTURER_DATA: u8 = 0x0F;
 

@@ -8,10 +8,9 @@ use crate::unit::Unit;
 /// Do these bytes begin with a length and that many printable characters?
 pub(crate) fn begins(bytes: &[u8]) -> bool {
     match bytes.split_first() {
-        Some((&length @ 1..=32, rest)) => rest.get(..length.into()).is_some_and(|text| {
-            text.iter()
-                .all(|byte| (0x20..0x7F).contains(byte) || *byte >= 0xA0)
-        }),
+        Some((&length @ 1..=32, rest)) => rest
+            .get(..length.into())
+            .is_some_and(|text| !text.contains(&0) && is_printable(text)),
         _ => false,
     }
 }
@@ -21,6 +20,13 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Box<str>, Error> {
     let length = reader.byte()?;
     let bytes = reader.take(length.into())?;
     Ok(latin1(bytes))
+}
+
+/// Are these characters of ISO 8859-1 that can be printed, or zeros that fill up?
+pub(crate) fn is_printable(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, 0 | 0x20..0x7F | 0xA0..))
 }
 
 /// ISO 8859-1, last character first, without the zeros that fill it up.

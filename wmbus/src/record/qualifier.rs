@@ -103,7 +103,7 @@ impl Qualifier {
     pub const BACKWARD: Self = Self::Standard(0x3C);
 
     /// Is it an error that leaves the record without a value (table 18)? Of a duration, it says that it is the
-    /// error's.
+    /// error's; error flags have their values, too.
     #[must_use]
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Standard(0x01..=0x0F | 0x15..=0x1C))
@@ -112,7 +112,6 @@ impl Qualifier {
     const fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::Standard(code) => match code {
-                0x00 => "error_none",
                 0x01 => "error_too_many_difes",
                 0x02 => "error_storage_number",
                 0x03 => "error_unit_number",

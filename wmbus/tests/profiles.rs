@@ -1,0 +1,223 @@
+//! The profiles in the crate: each is read strictly, sits where its content says, shares no meter with another, and
+//! names its meters' values as it promises.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use wmbus::compact::Layout;
+use wmbus::profile::MeterType;
+use wmbus::telegram::Draft;
+use wmbus::{Address, Decoder, IdentificationNumber, Profile, Profiles, Value};
+
+fn profiles() -> impl Iterator<Item = (&'static str, Profile)> {
+    Profiles::embedded_files().iter().map(|(path, text)| {
+        let profile =
+            Profile::parse(text).unwrap_or_else(|error| panic!("profiles/{path}: {error}"));
+        (*path, profile)
+    })
+}
+
+#[test]
+fn every_file_is_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let mut found = HashSet::new();
+    for manufacturer in folders(&folder) {
+        for file in folders(&manufacturer) {
+            let path = file.strip_prefix(&folder).unwrap();
+            found.insert(path.to_str().unwrap().to_owned());
+        }
+    }
+    let embedded: HashSet<_> = Profiles::embedded_files()
+        .iter()
+        .map(|(path, _)| (*path).to_owned())
+        .collect();
+    assert_eq!(found, embedded);
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn paths_say_what_is_inside() {
+    for (path, profile) in profiles() {
+        let model: String = profile
+            .model
+            .chars()
+            .map(|letter| match letter.to_ascii_lowercase() {
+                letter if letter.is_ascii_alphanumeric() => letter,
+                _ => '_',
+            })
+            .collect();
+        let folder = profile.manufacturer.to_string().to_ascii_lowercase();
+        let model = model.strip_prefix(&format!("{folder}_")).unwrap_or(&model);
+        assert_eq!(path, format!("{folder}/{model}.toml"));
+    }
+}
+
+#[test]
+fn no_two_are_for_one_meter() {
+    let mut seen = HashMap::new();
+    for (path, profile) in profiles() {
+        assert!(!profile.meters.is_empty(), "{path}: for no meter");
+        assert!(!profile.fields.is_empty(), "{path}: names nothing");
+        for meter in profile.meters {
+            let other = seen.insert(meter, path);
+            assert_eq!(other, None, "{path}: {meter:?} twice");
+        }
+    }
+}
+
+#[test]
+fn infos_are_sentences() {
+    for (path, profile) in profiles() {
+        for field in profile.fields {
+            let first = field.info.chars().next().unwrap();
+            assert!(
+                first.is_uppercase() && field.info.ends_with('.'),
+                "{path}: {}",
+                field.info
+            );
+        }
+        for quirk in profile.quirks {
+            assert!(quirk.why.ends_with('.'), "{path}: {}", quirk.why);
+        }
+    }
+}
+
+#[test]
+fn channels_are_numbered_from_one() {
+    for (path, profile) in profiles() {
+        let numbers: Vec<_> = profile
+            .channels
+            .iter()
+            .map(|channel| channel.number)
+            .collect();
+        let expected: Vec<_> = (1..=numbers.len() as u32).collect();
+        assert_eq!(numbers, expected, "{path}");
+    }
+}
+
+// The signature stands behind each layout as a comment, for people; here it is checked.
+#[test]
+fn signatures_are_those_in_the_comments() {
+    for (path, text) in Profiles::embedded_files() {
+        let profile = Profile::parse(text).unwrap();
+        let comments: Vec<_> = text
+            .lines()
+            .filter(|line| {
+                line.contains("\" # ") || line.contains("\", # ") || line.contains("\"] # ")
+            })
+            .filter_map(|line| line.rsplit(' ').next())
+            .map(str::to_owned)
+            .collect();
+        let signatures: Vec<_> = profile
+            .layouts
+            .iter()
+            .map(|layout| layout.signature().to_string())
+            .collect();
+        assert_eq!(comments, signatures, "{path}");
+    }
+}
+
+#[test]
+fn every_layout_reads_what_it_writes() {
+    for (path, profile) in profiles() {
+        for layout in &profile.layouts {
+            let values: Vec<_> = values(layout.headers());
+            let values: Vec<_> = values.iter().map(|(_, value)| value.as_slice()).collect();
+            let meter = profile.meters[0];
+            let mut decoder = Decoder::new(None);
+            let full = decoder.decode(&telegram(meter, 0x78, &layout.full(&values)));
+            let compact = decoder.decode(&telegram(meter, 0x79, &layout.compact(&values)));
+            assert_eq!(full.unwrap().records, compact.unwrap().records, "{path}");
+        }
+    }
+}
+
+// A telegram with the record of every field: each must come out under its name.
+#[test]
+fn every_field_is_found_under_its_name() {
+    for (path, text) in Profiles::embedded_files() {
+        let profile = Profile::parse(text).unwrap();
+        for (field, header) in profile.fields.iter().zip(headers(text)) {
+            let layout = Layout::from_headers(&header).unwrap();
+            let value = &values(layout.headers())[0];
+            for &meter in &profile.meters {
+                let mut decoder = Decoder::new(None);
+                let payload = layout.full(&[&value.1]);
+                let Ok(reading) = decoder.decode(&telegram(meter, 0x78, &payload)) else {
+                    panic!("{path}: {} cannot be read", field.name);
+                };
+                let fields = reading.fields(&profile);
+                let found = fields.iter().find(|found| {
+                    found.name == field.name || found.name == format!("{}_1", field.name)
+                });
+                let found = found.unwrap_or_else(|| panic!("{path}: {} is not found", field.name));
+                assert_eq!(found.unit, field.unit, "{path}: {}", field.name);
+                assert_ne!(found.value, Value::Absent, "{path}: {}", field.name);
+            }
+        }
+    }
+}
+
+/// The headers of a file's fields, in order.
+fn headers(text: &str) -> Vec<Vec<u8>> {
+    text.lines()
+        .filter_map(|line| line.split("dif_vif = \"").nth(1))
+        .filter_map(|line| line.split('"').next())
+        .map(|digits| {
+            digits
+                .split_ascii_whitespace()
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+                .collect()
+        })
+        .collect()
+}
+
+/// Each record's header with a valid value of the right length.
+fn values(headers: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut values = Vec::new();
+    let mut rest = headers;
+    while !rest.is_empty() {
+        let length = (2..=rest.len())
+            .find(|&length| Layout::from_headers(&rest[..length]).is_ok())
+            .unwrap();
+        let (header, next) = rest.split_at(length);
+        // 2021-01-01 00:00:00 of types F, G and I, and small numbers.
+        let value: &[u8] = match header[0] & 0x0F {
+            0x1 | 0x9 => &[0x01],
+            0x2 | 0xA => &[0xA1, 0x21],
+            0x3 | 0xB => &[0x01, 0x01, 0x01],
+            0x4 | 0xC => &[0x00, 0x00, 0xA1, 0x21],
+            0x5 => &[0x00, 0x00, 0xC0, 0x3F],
+            0x6 | 0xE => &[0x00, 0x00, 0x00, 0x21, 0x11, 0x00],
+            0x7 => &[0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00],
+            0xD => b"\x02ba",
+            other => panic!("data field {other:X}"),
+        };
+        let digits = matches!(header[0] & 0x0F, 0xA | 0xC);
+        let value = if digits {
+            vec![0x11; value.len()]
+        } else {
+            value.to_vec()
+        };
+        values.push((header.to_vec(), value));
+        rest = next;
+    }
+    values
+}
+
+fn telegram(meter: MeterType, ci: u8, payload: &[u8]) -> Vec<u8> {
+    let address = Address {
+        manufacturer: meter.manufacturer,
+        identification: IdentificationNumber(0x1234_5678),
+        version: meter.version,
+        medium: meter.medium,
+    };
+    Draft::new(address, ci, payload).encode(None).unwrap()
+}
