@@ -63,6 +63,16 @@ impl Address {
         ))
     }
 
+    /// The same address without the bit that says where it is unique: as it is written, and as meters are looked up.
+    #[inline]
+    #[must_use]
+    pub const fn with_registered_manufacturer(self) -> Self {
+        Self {
+            manufacturer: self.manufacturer.letters_only(),
+            ..self
+        }
+    }
+
     /// The address in the link layer's order, as it enters the initial vectors of all ciphers.
     #[inline]
     #[must_use]
@@ -108,7 +118,8 @@ impl fmt::Display for Address {
 
 /// A manufacturer's three letters, five bits each, as registered with the FLAG association.
 ///
-/// Bit 15 says that the address is unique only within the installation; it is no part of the letters and is kept.
+/// Bit 15 says that the address is unique only within the installation. It is no part of the letters, and is kept because
+/// it enters initial vectors.
 /// Source: EN 13757-7, 7.5.2.
 ///
 /// ```
@@ -247,7 +258,9 @@ mod tests {
             Ok("AZA".to_owned())
         );
         assert_eq!(Manufacturer(0).to_string(), "???");
-        assert_eq!(Manufacturer(0x2C2D | 0x8000).to_string(), "KAM");
+        let only_here = Manufacturer(0x2C2D | 0x8000);
+        assert_eq!(only_here.to_string(), "KAM");
+        assert_eq!(Ok(only_here.letters_only()), "KAM".parse());
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl<'a> Message<'a> {
         content: Content,
     ) -> Plain<'b> {
         Plain {
-            address: self.meter(telegram),
+            address: self.meter(telegram).with_registered_manufacturer(),
             sender: telegram.sender,
             ci: self.tpl.ci,
             content,

@@ -97,7 +97,7 @@ impl<'a> Telegram<'a> {
     ///
     /// # Errors
     /// Those of the layers: see [`link::Frame::new_checked`], [`LongFrame::new_checked`], [`ell::Header::read`],
-    /// [`afl::Header::read`], [`tpl::Configuration::read`]; [`ErrorKind::UnknownCi`] for a layer unknown here;
+    /// [`afl::Header::read`], [`Configuration::read`](crate::tpl::Configuration::read); [`ErrorKind::UnknownCi`] for a layer unknown here;
     /// [`ErrorKind::NoData`] if there is no layer above the link layer, or one without data.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
@@ -149,13 +149,16 @@ impl<'a> Telegram<'a> {
     /// The meter that the data belong to, as far as can be seen before decryption: from the transport layer's long
     /// header if there is one, else the sender, put right where its manufacturer has an order of its own. By wire without
     /// a long header nobody is named: all zero.
+    ///
+    /// Meters are known by it, so its manufacturer is the registered one.
     #[inline]
     #[must_use]
     pub fn address(&self) -> Address {
-        match &self.upper {
+        let address = match &self.upper {
             Upper::Open(message) => message.meter(self),
             Upper::Sealed(_) | Upper::Fragment { .. } => self.sender,
-        }
+        };
+        address.with_registered_manufacturer()
     }
 
     /// Who sent the radio telegram: the meter, or an adapter in its name.

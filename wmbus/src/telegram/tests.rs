@@ -698,6 +698,22 @@ mod plain {
     }
 
     #[test]
+    fn an_address_unique_only_here_names_the_same_meter() {
+        let mut sender = meter();
+        sender.manufacturer.0 |= 0x8000;
+        let draft = Draft {
+            protection: Protection::Mode5,
+            ..Draft::new(sender, 0x7A, &PAYLOAD)
+        };
+        let bytes = draft.encode(Some(&key())).unwrap();
+        let telegram = Telegram::parse(&bytes).unwrap();
+        let mut buffer = Buffer::new();
+        let plain = telegram.decrypt(&key(), &mut buffer).unwrap();
+        assert_eq!((telegram.address(), plain.address), (meter(), meter()));
+        assert_eq!((telegram.sender(), plain.sender), (sender, sender));
+    }
+
+    #[test]
     fn contents_by_ci() {
         for (ci, content) in [
             (0x79, Content::Compact),
