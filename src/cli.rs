@@ -35,6 +35,7 @@ enum Command {
     /// Run the gateway
     ///
     /// Until STOP comes over MQTT, or SIGTERM or SIGINT; a second signal ends it at once.
+    #[command(after_long_help = exit_codes())]
     Run(ConfigArguments),
     /// Find every mistake in the settings
     ///
@@ -189,6 +190,12 @@ fn run(config: &Path) -> io::Result<Exit> {
     };
     let logging = Logging::for_service(settings.log.level, settings.log.syslog);
     wiring::run(&settings, logging.logger())
+}
+
+/// What scripts and service managers need to know.
+fn exit_codes() -> String {
+    let line = |(exit, meaning): (Exit, &str)| format!("{:>3}  {meaning}\n", exit as u8);
+    format!("Exit codes:\n{}", Exit::ALL.map(line).concat())
 }
 
 /// Takes any text: what is wrong with it must not be told by clap, which would repeat it.

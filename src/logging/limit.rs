@@ -138,7 +138,7 @@ pub struct RateLimit<D>(Arc<Shared<D>>);
 struct Shared<D> {
     drain: D,
     limiter: Mutex<Limiter>,
-    /// Told when the first message is suppressed, and when the drain is dropped.
+    /// Told when a message is suppressed and none was before.
     suppressing: Condvar,
     hashing: RandomState,
 }

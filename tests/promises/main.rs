@@ -10,12 +10,14 @@
 
 mod support;
 
+mod a_broker_may_want_tls_and_a_password;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;
 mod failing_actors_are_restarted;
 mod file_source_loses_nothing;
 mod keys_never_leave_the_gateway;
+mod mistakes_are_named;
 mod readings_reach_the_broker;
 mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;

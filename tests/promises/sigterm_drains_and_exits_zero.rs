@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT stop the gateway in stages: what was read is delivered, `offline` is said, the exit code is 0.
 
 use crate::support::broker::Broker;
+use crate::support::door::Door;
 use crate::support::gateway::{GATEWAY, Options};
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{COMPACT_2_06, FULL_2_15, set_message};
@@ -33,4 +34,26 @@ fn a_broker_that_is_away_does_not_hold_up_the_end() {
     gateway.wait_for_output("broker");
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let broker = Broker::start();
+    let door = Door::to(&broker);
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = Options::behind(&door).start();
+    subscriber.wait_for_state(GATEWAY, "online");
+    subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
+    subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
+    door.shut();
+    subscriber.wait_for_state(GATEWAY, "offline");
+    gateway.feed([COMPACT_2_06]);
+    gateway.wait_for_output("meter gives readings");
+
+    // It waits some seconds for the broker, so there is time for a second one.
+    gateway.signal("TERM");
+    gateway.wait_for_output("stopped, actor: meters");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(gateway.output().contains("second signal"));
 }

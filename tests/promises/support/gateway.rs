@@ -45,7 +45,12 @@ impl Options {
 
     /// A gateway that reads its telegrams from standard input and reaches its broker through a door.
     pub fn behind(door: &Door) -> Self {
-        Self::at(&door.url(), "source = \"stdin\"\n")
+        Self::stdin_at(&door.url())
+    }
+
+    /// A gateway that reads its telegrams from standard input, at the broker with this address.
+    pub fn stdin_at(url: &str) -> Self {
+        Self::at(url, "source = \"stdin\"\n")
     }
 
     fn with_driver(broker: &Broker, driver: &str) -> Self {
