@@ -164,7 +164,7 @@ impl Dongle {
             // What it really took is asked next: firmware versions differ in what this answer says.
             (Some(Step::SetConfig), Answer::SetConfig { .. }) => self.next_step(work, now),
             (Some(Step::Verify), Answer::Config(config)) => {
-                if config.with(&self.configuration()) == *config {
+                if agrees(config, &self.configuration()) {
                     self.next_step(work, now);
                 } else if let Some(work) = work.once_more() {
                     self.enter(work, now);
@@ -481,6 +481,12 @@ impl Dongle {
     fn tell(&mut self, note: Note) {
         self.actions.push_back(Action::Tell(note));
     }
+}
+
+/// Whether a configuration read back is the wanted one, as far as the firmware tells it.
+fn agrees(told: &Config, wanted: &Config) -> bool {
+    let seen = wanted.with(told);
+    seen.with(wanted) == seen
 }
 
 /// So often a module that did not keep its configuration is given more time and told again.

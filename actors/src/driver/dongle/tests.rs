@@ -26,7 +26,7 @@ impl Bench {
             dongle: Dongle::new(wanted, Timing::default(), now),
             now,
             answers: true,
-            config: Config::default(),
+            config: stored(),
             firmware: 0x14,
             starts_within: Duration::from_secs(2),
             reset_at: now,
@@ -92,7 +92,7 @@ impl Bench {
             Request::Ping => Answer::Ping,
             Request::Reset => {
                 self.reset_at = self.now;
-                self.config = Config::default();
+                self.config = stored();
                 Answer::Reset
             }
             Request::GetConfig => Answer::Config(self.config),
@@ -141,6 +141,14 @@ impl Bench {
             }
         };
         self.notes.iter().filter_map(recovery).collect()
+    }
+}
+
+/// What the model starts with.
+fn stored() -> Config {
+    Config {
+        link_mode: Some(LinkMode::S1),
+        ..Config::default()
     }
 }
 
@@ -204,6 +212,27 @@ fn a_module_that_never_keeps_its_configuration_is_no_endless_loop() {
         "{} times in ten minutes",
         bench.reopened
     );
+}
+
+#[test]
+fn a_firmware_that_tells_only_part_of_its_configuration_is_believed() {
+    let wanted = Bench::new(C1A).dongle.configuration();
+    let told = Config {
+        link_mode: Some(LinkMode::C1a),
+        power_level: Some(7),
+        ..Config::default()
+    };
+    assert!(agrees(&told, &wanted));
+    let other = Config {
+        link_mode: Some(LinkMode::S1),
+        ..told
+    };
+    assert!(!agrees(&other, &wanted));
+    let mute = Config {
+        attach_rssi: Some(false),
+        ..told
+    };
+    assert!(!agrees(&mute, &wanted));
 }
 
 #[test]
