@@ -1,4 +1,5 @@
 //! What outlives an actor's life.
 
+pub mod disk;
 pub mod meter_table;
 pub mod outbox;

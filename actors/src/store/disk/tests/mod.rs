@@ -1,0 +1,10 @@
+//! The store against a model, against power cuts, and against disks that fail.
+
+mod failing;
+mod files;
+mod limits;
+mod model;
+mod power_cut;
+pub(super) mod support;
+mod vfs;
+mod wear;

@@ -1,0 +1,366 @@
+//! Worker: does all the work on the database, on a thread of its own. One call of [`Worker::step`] is one turn, and the thread only waits
+//! in between. Time is told to it, so tests need neither thread nor patience.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use slog::{Logger, error, warn};
+use tokio::sync::oneshot;
+
+use super::age::Age;
+use super::database::Commit;
+use super::failure::Failure;
+use super::link::Link;
+use super::schedule::{Schedule, Step, Waiting};
+use super::shared::{Health, MetersToWrite, Shared};
+use super::state_dir::Place;
+use super::{Limits, MetersSource, StoredMeter};
+use crate::clock;
+use crate::counters::Count;
+
+/// See the [module documentation](self).
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    link: Link,
+    limits: Limits,
+    meters: Arc<dyn MetersSource>,
+    log: Logger,
+    schedule: Schedule,
+    age: Option<Age>,
+    /// What was received before is to be deleted.
+    too_old: Option<Timestamp>,
+    losses: (u64, u64),
+    reported_at: Option<Instant>,
+    tidied_at: Option<Instant>,
+    /// Gets the stored meters, once.
+    restored: Option<oneshot::Sender<Option<Vec<StoredMeter>>>>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        place: Box<dyn Place>,
+        limits: Limits,
+        meters: Arc<dyn MetersSource>,
+        restored: oneshot::Sender<Option<Vec<StoredMeter>>>,
+        log: Logger,
+    ) -> Self {
+        Self {
+            shared,
+            link: Link::new(place, limits.log, log.clone()),
+            schedule: Schedule::new(limits.sync_interval),
+            age: limits.max_age.map(Age::new),
+            limits,
+            meters,
+            log,
+            too_old: None,
+            losses: (0, 0),
+            reported_at: None,
+            tidied_at: None,
+            restored: Some(restored),
+        }
+    }
+
+    /// Does what is due. Answers when to call it again if nothing comes before; `None` is never.
+    pub(super) fn step(&mut self, now: Instant) -> Option<Instant> {
+        if self.link.retry_at().is_some_and(|at| now < at) {
+            let loaded = self.load(now);
+            self.answer_flushes();
+            return if loaded {
+                Some(now)
+            } else {
+                self.link.retry_at()
+            };
+        }
+        if self.link.retry_at().is_some() {
+            self.reconnect_if_useless(now);
+        }
+        if self.link.database().is_none() && !self.open(now) {
+            self.answer_flushes();
+            return self.link.retry_at();
+        }
+        let step = match self.link.retry_at() {
+            Some(_) => Step::CommitForced,
+            None => {
+                let waiting = self.waiting(now);
+                self.schedule.next(now, &waiting)
+            }
+        };
+        match step {
+            Step::CommitForced => self.commit(now, true),
+            Step::Commit => self.commit(now, false),
+            Step::Wait(_) | Step::Sleep => self.tidy(now),
+        }
+        let loaded = self.load(now);
+        self.answer_flushes();
+        match step {
+            Step::Wait(until) if !loaded => Some(until),
+            Step::Sleep if !loaded => None,
+            _ => Some(now),
+        }
+    }
+
+    /// Leaves everything on disk, as far as the disk works, and closes the database.
+    pub(super) fn finish(&mut self, now: Instant) {
+        if self.link.database().is_none() {
+            self.open(now);
+        }
+        while self.link.database().is_some()
+            && !(self.all_on_disk() && self.shared.front().backlog.deletions() == 0)
+        {
+            self.commit(now, true);
+            if self.link.retry_at().is_some() {
+                break;
+            }
+        }
+        self.answer_flushes();
+        let left = self.shared.front().backlog.unwritten();
+        if left > 0 {
+            error!(self.log, "readings are lost: the database does not take them"; "readings" => left);
+        }
+        self.link.close();
+    }
+
+    /// The worker's own code failed, which is as good as a failing disk.
+    pub(super) fn panicked(&mut self, now: Instant, reason: &str) {
+        self.fail(now, &Failure::Other(format!("panic: {reason}")));
+    }
+
+    fn open(&mut self, now: Instant) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let opened = self
+            .link
+            .open(clock::now(), &shared.counters)
+            .and_then(|database| {
+                let held = shared.front().backlog.held();
+                Ok((database.meters()?, database.scan(&held)?))
+            });
+        match opened {
+            Ok((stored, scan)) => {
+                if let Some((_, unusable @ 1..)) = stored {
+                    warn!(self.log, "stored meters make no sense and are left out"; "meters" => unusable);
+                }
+                let mut front = shared.front();
+                front.backlog.attach(scan);
+                if self.meters.known() {
+                    front.meters = MetersToWrite::Everything;
+                }
+                drop(front);
+                self.restore(stored.map(|(meters, _)| meters));
+                if self.link.retry_at().is_none() {
+                    shared.health.send_replace(Health::Working);
+                }
+                true
+            }
+            Err(failure) => {
+                if self.restored.is_some()
+                    && let Some(meters) = self.link.read_only_meters()
+                {
+                    self.restore(Some(meters));
+                }
+                self.fail(now, &failure);
+                false
+            }
+        }
+    }
+
+    /// A connection that cannot write may be to a disk that is there no more. It is kept only for what can still be read from it.
+    fn reconnect_if_useless(&mut self, now: Instant) {
+        let mut front = self.shared.front();
+        if !front.backlog.more_on_disk() && self.link.let_go() {
+            front.backlog.detach(now);
+        }
+    }
+
+    fn restore(&mut self, meters: Option<Vec<StoredMeter>>) {
+        if let Some(restored) = self.restored.take() {
+            // Nobody waits for it if the gateway is stopping.
+            let _ = restored.send(meters);
+        }
+    }
+
+    fn waiting(&mut self, now: Instant) -> Waiting {
+        if let Some(age) = &mut self.age {
+            self.too_old = self.too_old.or(age.too_old(now, clock::now()));
+        }
+        let flush = !self.all_on_disk();
+        let front = self.shared.front();
+        Waiting {
+            readings_since: front.backlog.unwritten_since(),
+            deletions_since: front.deletions_since,
+            many_deletions: front.backlog.deletions() >= MANY_DELETIONS,
+            sweep: self.too_old.is_some() && front.backlog.waiting() > 0,
+            urgent: front.meters != MetersToWrite::Nothing || flush && !front.flushes.is_empty(),
+        }
+    }
+
+    fn commit(&mut self, now: Instant, force: bool) {
+        let (batch, to_write) = {
+            let mut front = self.shared.front();
+            front.busy_since = Some(now);
+            let to_write = std::mem::replace(&mut front.meters, MetersToWrite::Nothing);
+            (front.backlog.batch(), to_write)
+        };
+        let meters = match to_write {
+            MetersToWrite::Nothing => None,
+            MetersToWrite::Set => self.meters.stored(false),
+            MetersToWrite::Everything => self.meters.stored(true),
+        };
+        let Some(database) = self.link.database() else {
+            return;
+        };
+        let commit = Commit {
+            batch,
+            meters: meters.as_deref(),
+            too_old: self.too_old.take(),
+            force,
+        };
+        let done = database
+            .commit(&commit, self.limits.bytes)
+            .or_else(|failure| match failure {
+                Failure::Full(_) => {
+                    // The log may begin anew in the room that it has already.
+                    database.checkpoint()?;
+                    database.commit(&commit, self.limits.bytes)
+                }
+                failure => Err(failure),
+            });
+        // A disk that fails to be written may still give its main file, so the set of meters has to be in there.
+        let done = done.and_then(|outcome| {
+            if meters.is_some() {
+                database.checkpoint()?;
+            }
+            Ok(outcome)
+        });
+        let batch = commit.batch;
+        let mut front = self.shared.front();
+        front.busy_since = None;
+        match done {
+            Ok(outcome) => {
+                self.schedule.committed(now, batch.readings_since, force);
+                front.backlog.written(batch, outcome.nearly_full);
+                front.deletions_since = (front.backlog.deletions() > 0).then_some(now);
+                let lost = front.backlog.dropped_from_disk(&outcome.beyond_limit);
+                let too_old = front.backlog.dropped_from_disk(&outcome.too_old);
+                front.dropped += lost + too_old;
+                front.bytes = outcome.bytes;
+                front.oldest = outcome.oldest;
+                if self.link.works() {
+                    front.backlog.recover();
+                    self.shared.health.send_replace(Health::Working);
+                }
+                drop(front);
+                self.report(now, lost, too_old);
+            }
+            Err(failure) => {
+                front.backlog.not_written(batch);
+                front.meters = front.meters.max(to_write);
+                drop(front);
+                self.fail(now, &failure);
+            }
+        }
+        self.shared.taker.notify_one();
+    }
+
+    /// Fills the window on the disk. Answers whether there was anything to do.
+    fn load(&mut self, now: Instant) -> bool {
+        let Some((behind, at_most)) = self.shared.front().backlog.wants() else {
+            return false;
+        };
+        let Some(database) = self.link.database() else {
+            return false;
+        };
+        match database.load(behind, at_most) {
+            Ok(rows) => {
+                self.shared.front().backlog.loaded(rows);
+                self.shared.taker.notify_one();
+                true
+            }
+            Err(failure) => {
+                self.fail(now, &failure);
+                false
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Instant, failure: &Failure) {
+        let readable = self.link.fail(now, failure);
+        let mut front = self.shared.front();
+        front.busy_since = None;
+        if !readable {
+            front.backlog.detach(now);
+        }
+        front.backlog.fail();
+        drop(front);
+        self.shared.counters.increment(Count::DatabaseFailures);
+        self.shared.health.send_modify(|health| {
+            let since = match health {
+                Health::Failing { since, .. } => *since,
+                Health::Opening | Health::Working => clock::now(),
+            };
+            *health = Health::Failing {
+                since,
+                reason: failure.to_string(),
+            };
+        });
+        self.shared.taker.notify_one();
+    }
+
+    fn report(&mut self, now: Instant, lost: u64, too_old: u64) {
+        self.shared.counters.add(Count::OutboxDropped, lost);
+        self.shared.counters.add(Count::OutboxExpired, too_old);
+        self.losses.0 += lost;
+        self.losses.1 += too_old;
+        let due = self
+            .reported_at
+            .is_none_or(|at| now.duration_since(at) >= REPORT_INTERVAL);
+        if due && self.losses != (0, 0) {
+            let (lost, too_old) = std::mem::take(&mut self.losses);
+            warn!(self.log, "the outbox is beyond its limits: the oldest readings are dropped"; "full" => lost, "too_old" => too_old);
+            self.reported_at = Some(now);
+        }
+    }
+
+    /// Gives room back that a long backlog has left in the file.
+    fn tidy(&mut self, now: Instant) {
+        if self
+            .tidied_at
+            .is_some_and(|at| now.duration_since(at) < TIDY_INTERVAL)
+        {
+            return;
+        }
+        self.tidied_at = Some(now);
+        if let Some(database) = self.link.database()
+            && let Err(failure) = database.shrink()
+        {
+            self.fail(now, &failure);
+        }
+    }
+
+    fn all_on_disk(&self) -> bool {
+        let front = self.shared.front();
+        front.backlog.unwritten() == 0
+            && front.meters == MetersToWrite::Nothing
+            && self.schedule.all_forced()
+    }
+
+    fn answer_flushes(&mut self) {
+        let failing = self.link.retry_at().is_some();
+        if failing || self.all_on_disk() {
+            for flush in self.shared.front().flushes.drain(..) {
+                // Whoever asked may have gone.
+                let _ = flush.send(!failing);
+            }
+        }
+    }
+}
+
+/// So many deletions are worth a commit of their own.
+pub(super) const MANY_DELETIONS: usize = 4096;
+
+/// How often dropped readings are reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often to look whether the file should be smaller.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
