@@ -21,7 +21,7 @@ pub struct Gateway {
     /// Its id in topics: 1 to 64 letters, digits, `-`, `_` and `.`. Must be given; no two gateways at one broker may share it.
     #[serde(deserialize_with = "from_text")]
     pub id: GatewayId,
-    /// The folder for what must survive a restart. Default: `/var/lib/omnigate`.
+    /// The folder for what must survive a restart; nothing is kept there yet. Default: `/var/lib/omnigate`.
     #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
 }
