@@ -1,6 +1,7 @@
 //! The Publisher: what it is given arrives, whatever happens to the broker, the network and itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use omnigate_actors::counters::Count;
@@ -125,10 +126,9 @@ fn nothing_is_lost_while_the_network_breaks_again_and_again() {
     let publisher = system.publisher(publisher_config(&network.url()));
     let mut readings = Readings::new();
     for round in 0..8 {
+        let losses = publisher.counters.value(Count::BrokerLost);
         wait_for("a connection", || {
-            let [connects, losses] = [Count::BrokerConnects, Count::BrokerLost]
-                .map(|count| publisher.counters.value(count));
-            (connects > losses).then_some(())
+            (publisher.counters.value(Count::BrokerConnects) > losses).then_some(())
         });
         for _ in 0..50 {
             publisher.publish(readings.next_of(0));
@@ -143,8 +143,14 @@ fn nothing_is_lost_while_the_network_breaks_again_and_again() {
                 std::thread::sleep(Duration::from_millis(300));
                 network.refuse(false);
             }
-            _ => wait_until_empty(&publisher),
+            _ => {
+                wait_until_empty(&publisher);
+                continue;
+            }
         }
+        wait_for("the loss to be noticed", || {
+            (publisher.counters.value(Count::BrokerLost) > losses).then_some(())
+        });
     }
     wait_until_empty(&publisher);
     for number in 0..2 {
@@ -358,6 +364,59 @@ fn a_stop_at_a_stalled_broker_ends_in_time() {
     );
     network.cut();
     watcher.wait_for_last(&topic("status"), "offline");
+}
+
+#[test]
+fn a_publisher_that_panics_loses_nothing_and_is_never_falsely_online() {
+    let broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let config = publisher_config(&broker.url());
+    let bomb = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&bomb);
+    config.status.add("bomb", move || {
+        assert!(!armed.swap(false, SeqCst), "as asked for");
+        Value::Null
+    });
+    let publisher = system.publisher(config);
+    watcher.wait_for_last(&topic("status"), "online");
+    let mut readings = Readings::new();
+    for life in 1..=3 {
+        for _ in 0..100 {
+            publisher.publish(readings.next_of(1));
+        }
+        watcher.forget();
+        bomb.store(true, SeqCst);
+        // Somebody says that we are offline, so the status is made anew.
+        watcher.say(&topic("status"), r#"{"state": "offline"}"#);
+        for _ in 0..100 {
+            publisher.publish(readings.next_of(1));
+        }
+        wait_for("the next life", || {
+            (publisher.child.handle.monitor.restarts() == life).then_some(())
+        });
+        let states = || {
+            watcher
+                .on(&topic("status"))
+                .iter()
+                .map(|m| m.json()["reason"].clone())
+                .collect::<Vec<_>>()
+        };
+        // What we said, the last will, and the next life's online.
+        wait_for("online", || {
+            (states() == [Value::Null, json!("connection lost"), Value::Null]).then_some(())
+        });
+    }
+    wait_until_empty(&publisher);
+    assert_eq!(publisher.counters.value(Count::OutboxAccepted), 600);
+    let report = publisher.flush(Duration::from_secs(20));
+    assert_eq!(
+        report,
+        FlushReport {
+            left: 0,
+            said_offline: true
+        }
+    );
 }
 
 #[test]
