@@ -73,6 +73,8 @@ pub struct Commander {
     waiting: Option<Incoming>,
     /// One is being applied.
     applying: bool,
+    /// It will be looked at again when the pace allows the next one.
+    pausing: bool,
     /// While there is no connection.
     away: Option<Waiting>,
     /// While the MQTT library hangs.
@@ -109,6 +111,7 @@ impl Commander {
             session: None,
             waiting: None,
             applying: false,
+            pausing: false,
             away: None,
             hanging: None,
         }
@@ -171,8 +174,12 @@ impl Commander {
         };
         if let Err(wait) = self.paced.admit(Instant::now()) {
             self.waiting = Some(message);
-            // More than one of these may come; those that find nothing to do do nothing.
-            ctx.run_later(wait, |commander, ctx| commander.apply_next(ctx));
+            if !std::mem::replace(&mut self.pausing, true) {
+                ctx.run_later(wait, |commander, ctx| {
+                    commander.pausing = false;
+                    commander.apply_next(ctx);
+                });
+            }
             return;
         }
         match parse(&message, &self.config.limits) {

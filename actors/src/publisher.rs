@@ -7,126 +7,36 @@
 //! away is a state.
 
 mod announcements;
+mod config;
 mod farewell;
 mod in_flight;
+mod messages;
+mod status_duty;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
-use jiff::Timestamp;
-use serde_json::json;
-use slog::{Logger, info, warn};
-use tokio::sync::watch;
-use wmbus::im871a::Rssi;
-use wmbus::{Profile, Reading};
+use slog::warn;
+use wmbus::Profile;
 
-use crate::clock;
-use crate::counters::{Count, Counters};
+use crate::counters::Count;
 use crate::faults;
 use crate::meter::MeterName;
-use crate::mqtt::{self, Broker, Connection, Event, Incoming, Outgoing, QoS, Session, Turn};
-use crate::raw_telegram::RawTelegram;
-use crate::recalc::{Topics, Values, config_payload, data_payloads};
-use crate::rejects::Rejects;
-use crate::status::{self, StatusBoard};
-use crate::store::outbox::{NewRow, Outbox};
+use crate::mqtt::{Connection, Event, Outgoing, QoS, Session};
+use crate::recalc::{Values, config_payload, data_payloads};
+use crate::store::outbox::NewRow;
 use crate::supervision::{Monitor, Waiting};
 
 pub use announcements::Announcements;
+pub use config::Config;
+pub use messages::{Announce, Announcement, Flush, FlushReport, MeterReading, Publish};
+
 use farewell::Farewell;
 use in_flight::{InFlight, Sent};
-
-/// What every life of the Publisher is made from.
-#[derive(Clone)]
-pub struct Config {
-    /// How to reach the broker.
-    pub broker: Arc<Broker>,
-    /// The gateway's topics.
-    pub topics: Topics,
-    /// The readings on their way.
-    pub outbox: Arc<dyn Outbox>,
-    /// The announcements on their way.
-    pub announcements: Announcements,
-    /// What the status says.
-    pub status: Arc<StatusBoard>,
-    /// The status is published at least so often.
-    pub status_interval: Duration,
-    /// The status is published at most so often, unless it is wrong at the broker.
-    pub status_gap: Duration,
-    /// How many messages may wait for their acknowledgement at once.
-    pub window: usize,
-    /// The lives' sessions follow one another.
-    pub turn: Turn,
-    /// Counts by reason.
-    pub counters: Arc<Counters>,
-    /// Where telegrams go that made the Publisher fail.
-    pub rejects: Rejects,
-    /// Where to log.
-    pub log: Logger,
-}
-
-impl Config {
-    /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `outbox` and
-    /// `counters` to the status.
-    pub fn new(
-        broker: Arc<Broker>,
-        topics: Topics,
-        outbox: Arc<dyn Outbox>,
-        status: Arc<StatusBoard>,
-        counters: Arc<Counters>,
-        rejects: Rejects,
-        log: Logger,
-    ) -> Self {
-        let of = Arc::clone(&outbox);
-        status.add("outbox", move || {
-            let state = of.state();
-            json!({
-                "waiting": state.waiting, "sent": state.sent, "bytes": state.bytes, "dropped": state.dropped,
-                "oldest": state.oldest.map(|oldest| oldest.to_string()),
-            })
-        });
-        let of = Arc::clone(&counters);
-        status.add("counters", move || {
-            of.all()
-                .map(|(count, value)| (count.name().to_owned(), json!(value)))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        });
-        Self {
-            broker,
-            topics,
-            outbox,
-            announcements: Announcements::default(),
-            status,
-            status_interval: Duration::from_secs(60),
-            status_gap: Duration::from_secs(5),
-            window: 200,
-            turn: Turn::default(),
-            counters,
-            rejects,
-            log,
-        }
-    }
-
-    fn session(&self) -> mqtt::Config {
-        let status = self.topics.status();
-        mqtt::Config {
-            broker: Arc::clone(&self.broker),
-            client_id: self.topics.client_id(ACTOR),
-            will: Some(retained(&status, status::lost())),
-            subscriptions: vec![mqtt::Subscription {
-                topic: status,
-                qos: QoS::AtLeastOnce,
-            }],
-            window: self.window,
-            largest_payload: LARGEST_OFFLINE,
-            counters: Arc::clone(&self.counters),
-        }
-    }
-}
+use status_duty::StatusDuty;
 
 /// See the [module documentation](self).
 pub struct Publisher {
@@ -146,83 +56,11 @@ pub struct Publisher {
     hanging: Option<Waiting>,
 }
 
-/// What is to be done about the status.
-struct StatusDuty {
-    changes: watch::Receiver<u64>,
-    /// When this life published it.
-    last: Option<Instant>,
-    /// Somebody says that we are offline.
-    contradicted: bool,
-    /// The broker has what was said on this connection.
-    acknowledged: bool,
-}
-
-/// Readings of one meter, oldest first; nearly always one.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Publish(pub Vec<MeterReading>);
-
-/// What one telegram of one meter says, with all that its messages need.
-#[derive(Debug, Clone)]
-pub struct MeterReading {
-    /// Whose it is.
-    pub meter: Arc<MeterName>,
-    /// When the telegram was received, UTC.
-    pub received_at: Timestamp,
-    /// How loud it was.
-    pub rssi: Option<Rssi>,
-    /// What is known about the type of meter.
-    pub profile: Arc<Profile>,
-    /// The meter's channels are to be announced before this reading: only it tells what type of meter that is.
-    pub introduces: bool,
-    /// The values.
-    pub reading: Reading,
-    /// The telegram. A source that loses nothing waits until it is dropped.
-    pub raw: RawTelegram,
-}
-
-/// Meters whose channels are to be announced, after a set message.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Announce(pub Vec<Announcement>);
-
-/// A meter whose channels are to be announced.
-#[derive(Debug, Clone)]
-pub struct Announcement {
-    /// Which.
-    pub meter: Arc<MeterName>,
-    /// Its type, which has the channels.
-    pub profile: Arc<Profile>,
-}
-
-/// The gateway stops: send what is left, say `offline`, and end the connection, as far as that is possible within the time. Afterwards
-/// nothing is sent any more.
-#[derive(Message)]
-#[rtype(result = "FlushReport")]
-pub struct Flush {
-    /// At most so long.
-    pub within: Duration,
-}
-
-/// How a flush ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FlushReport {
-    /// Readings and announcements that are still in the gateway.
-    pub left: usize,
-    /// The broker has our `offline`.
-    pub said_offline: bool,
-}
-
 impl Publisher {
     /// A new life.
     pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
         Self {
-            status: StatusDuty {
-                changes: config.status.changes(),
-                last: None,
-                contradicted: false,
-                acknowledged: false,
-            },
+            status: StatusDuty::of(&config.status),
             config,
             monitor: Arc::clone(monitor),
             session: None,
@@ -240,9 +78,7 @@ impl Publisher {
         let _hand = self.config.rejects.hold(ACTOR, reading.raw.clone());
         faults::hit(ACTOR, "");
         if reading.introduces {
-            self.config
-                .announcements
-                .add(&reading.meter, &reading.profile);
+            self.announce(&reading.meter, &reading.profile);
         }
         let values = Values::of(&reading.reading, &reading.profile);
         if values.is_empty() {
@@ -255,6 +91,13 @@ impl Publisher {
             body: values.into_bytes(),
         };
         self.config.outbox.push(row, reading.raw);
+    }
+
+    /// A meter without channels has nothing to announce.
+    fn announce(&self, meter: &Arc<MeterName>, profile: &Arc<Profile>) {
+        if !profile.channels.is_empty() {
+            self.config.announcements.add(meter, profile);
+        }
     }
 
     fn connected(&mut self, connection: Connection) {
@@ -364,50 +207,6 @@ impl Publisher {
         self.send_more();
     }
 
-    fn say_online(&mut self) {
-        self.status.last = Some(Instant::now());
-        self.status.contradicted = false;
-        self.status.changes.mark_unchanged();
-        let status = self.config.status.online(clock::now());
-        self.batch
-            .push(retained(&self.config.topics.status(), status));
-        self.in_flight.push(Sent::Online, 1);
-        self.hand_over();
-    }
-
-    /// Our own status came back from the broker, or what somebody else says of us: the last will of a connection that died may be published
-    /// long after a newer `online`.
-    fn heard(&mut self, message: &Incoming) {
-        // What the broker kept until we came is expected to be old, until it has our new one.
-        let old = message.retained && !self.status.acknowledged;
-        if self.farewell.is_none() && !old && status::says_offline(&message.payload) {
-            info!(
-                self.config.log,
-                "the broker says that this gateway is offline; saying that it is online"
-            );
-            self.status.contradicted = true;
-            self.keep_status();
-        }
-    }
-
-    /// Publishes the status if it is time for it.
-    fn keep_status(&mut self) {
-        if self.connection.is_none() || self.farewell.is_some() {
-            return;
-        }
-        let age = self
-            .status
-            .last
-            .map_or(Duration::MAX, |last| last.elapsed());
-        let changed = self.status.changes.has_changed().unwrap_or(false);
-        if self.status.contradicted && age >= CORRECTION_GAP
-            || changed && age >= self.config.status_gap
-            || age >= self.config.status_interval
-        {
-            self.say_online();
-        }
-    }
-
     fn report_dropped(&mut self) {
         let dropped = self.config.outbox.state().dropped;
         if dropped > self.dropped_before {
@@ -511,7 +310,7 @@ impl Handler<Announce> for Publisher {
     fn handle(&mut self, Announce(announcements): Announce, _: &mut Self::Context) {
         faults::hit(ACTOR, "");
         for Announcement { meter, profile } in announcements {
-            self.config.announcements.add(&meter, &profile);
+            self.announce(&meter, &profile);
         }
         self.send_more();
     }
@@ -531,14 +330,8 @@ const ACTOR: &str = "publisher";
 /// How often is looked whether there is something to do that nobody rings for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// An `offline` of ours is corrected at most so often, lest two that disagree flood the broker.
-const CORRECTION_GAP: Duration = Duration::from_secs(1);
-
 /// Silence of the session's thread that does not happen to a healthy one.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// Larger than any `offline`; of a larger status nothing is needed.
-const LARGEST_OFFLINE: usize = 1024;
 
 fn retained(topic: &str, payload: String) -> Outgoing {
     Outgoing {

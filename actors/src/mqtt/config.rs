@@ -38,7 +38,7 @@ pub struct Broker {
     pub url: BrokerUrl,
     /// Who we are.
     pub username: Option<String>,
-    /// How we prove it.
+    /// How we prove it. The MQTT library makes copies of it that it does not wipe.
     pub password: Option<Secret>,
     /// Certificates, for `mqtts`.
     pub tls: Tls,

@@ -22,6 +22,7 @@ mod client;
 mod config;
 mod failure;
 mod inbox;
+mod link;
 mod relay;
 mod retired;
 mod session;

@@ -1,6 +1,5 @@
 //! The session's thread: connects, subscribes, sends, notices what went wrong, and begins again.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -13,14 +12,14 @@ use crate::counters::Count;
 use crate::supervision::catch;
 use crate::supervision::policy::Jitter;
 
-use super::client::{Client, DeliveryToken, DisconnectToken};
+use super::client::{Client, DisconnectToken};
 use super::config::Config;
 use super::failure::Failure;
 use super::inbox::Event;
+use super::link::{LONGEST_REST, Link, Surroundings};
 use super::relay::{Relay, Stage};
 use super::retired::Retired;
 use super::session::{Connection, Leave, Shared, Turn};
-use super::subscriptions::Subscriptions;
 
 /// See the [module documentation](self).
 pub(super) struct Worker {
@@ -52,7 +51,7 @@ enum State {
         client: Client,
         until: Instant,
     },
-    Up(Up),
+    Up(Link),
     /// Says goodbye.
     Leaving {
         client: Client,
@@ -62,19 +61,6 @@ enum State {
     Ended,
 }
 
-/// A connection.
-struct Up {
-    client: Client,
-    since: Instant,
-    subscriptions: Subscriptions,
-    /// What is not acknowledged, oldest first. The broker acknowledges in the order of sending.
-    in_flight: VecDeque<DeliveryToken>,
-    /// When the last acknowledgement came, or else the first message went.
-    progress: Instant,
-}
-
-/// The thread looks around at least so often.
-const LONGEST_REST: Duration = Duration::from_secs(1);
 /// A connection that lasted so long makes earlier failures forgotten.
 const STABLE: Duration = Duration::from_secs(10);
 /// How long a goodbye may take.
@@ -108,6 +94,11 @@ impl Worker {
         self.shared.bell.hang_here();
         let turn = self.turn.clone();
         let guard = turn.take();
+        let broker = &self.config.broker;
+        if broker.password.is_some() && !broker.url.is_private() {
+            warn!(self.log, "the password goes over a connection that is not encrypted and can be read on the way; use mqtts://";
+                "reason" => "password in the clear", "broker" => %broker.url);
+        }
         if let Err(panic) = catch(|| self.work()) {
             // The actor notices that there are no more events, and fails.
             error!(self.log, "the MQTT session failed"; "error" => %panic);
@@ -142,7 +133,7 @@ impl Worker {
             State::Down { until } => self.down(until, now),
             State::Dialling { relay, until } => self.dialling(relay, until, now),
             State::Connecting { client, until } => self.connecting(client, until, now),
-            State::Up(up) => self.up(up, now),
+            State::Up(link) => self.up(link, now),
             State::Leaving {
                 client,
                 goodbye,
@@ -205,6 +196,10 @@ impl Worker {
     }
 
     fn connecting(&mut self, mut client: Client, until: Instant, now: Instant) -> Instant {
+        if self.shared.orders().leave.is_some() {
+            // The library sees the end and gives up; it cannot be told to.
+            client.cut();
+        }
         match client.poll_connect(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(Ok(())) if client.begin() => {
                 self.rise(client, now);
@@ -237,141 +232,47 @@ impl Worker {
         let connection = Connection(self.last_connection);
         self.config.counters.increment(Count::BrokerConnects);
         info!(self.log, "connected to the broker"; "broker" => %self.config.broker.url);
-        let subscriptions = Subscriptions::ask(&client, &self.config, now);
         self.shared.orders().connection = Some(connection);
         self.shared.inbox.push(Event::Connected(connection));
-        self.state = State::Up(Up {
-            client,
-            since: now,
-            subscriptions,
-            in_flight: VecDeque::with_capacity(self.config.window),
-            progress: now,
-        });
+        self.state = State::Up(Link::new(client, &self.config, now));
     }
 
-    fn up(&mut self, mut up: Up, now: Instant) -> Instant {
-        match self.serve(&mut up, now) {
+    fn up(&mut self, mut link: Link, now: Instant) -> Instant {
+        let around = Surroundings {
+            config: &self.config,
+            shared: &self.shared,
+            log: &self.log,
+        };
+        match link.serve(&around, &mut Context::from_waker(&self.waker), now) {
             Ok(look_again) => {
                 let leave = self.shared.orders().leave;
                 if let Some(leave) = leave {
-                    return self.leave(up, leave, now);
+                    return self.leave(link, leave, now);
                 }
-                self.state = State::Up(up);
+                self.state = State::Up(link);
                 look_again
             }
             Err(failure) => {
                 self.config.counters.increment(Count::BrokerLost);
-                if now.duration_since(up.since) >= STABLE {
+                if now.duration_since(link.since) >= STABLE {
                     self.failures = 0;
                 }
-                self.retired.add(up.client);
+                self.retired.add(link.client);
                 self.fall(failure, CONNECTION_LOST)
             }
         }
     }
 
-    /// Keeps a connection going. Fails when it is at its end.
-    fn serve(&mut self, up: &mut Up, now: Instant) -> Result<Instant, Failure> {
-        // Looked at before the acknowledgements are collected, and acted on after it: the broker has those messages.
-        let end = up.client.end(self.config.broker.keep_alive);
-        if end.is_none() {
-            self.send(up, now)?;
-        }
-        let acknowledged = self.collect(up, now)?;
-        end.map_or(Ok(()), Err)?;
-        let mut look_again = self.subscribe(up, now)?.min(now + LONGEST_REST);
-        if acknowledged > 0 {
-            // There is room for more.
-            look_again = now;
-        }
-        if !up.in_flight.is_empty() {
-            let patience = up.progress + self.config.broker.ack_timeout;
-            if now >= patience {
-                return Err(Failure::new(format!(
-                    "stalled: {} messages wait for their acknowledgement",
-                    up.in_flight.len()
-                )));
-            }
-            look_again = look_again.min(patience);
-        }
-        Ok(look_again)
-    }
-
-    fn send(&mut self, up: &mut Up, now: Instant) -> Result<(), Failure> {
-        let room = self.config.window.saturating_sub(up.in_flight.len());
-        let messages: Vec<_> = {
-            let outgoing = &mut self.shared.orders().outgoing;
-            outgoing.drain(..room.min(outgoing.len())).collect()
-        };
-        for message in messages {
-            let topic = Arc::clone(&message.topic);
-            let token = up.client.publish(message).inspect_err(|failure| {
-                self.config.counters.increment(Count::PublishFailed);
-                warn!(self.log, "publish failed"; "reason" => "publish failed", "topic" => &*topic, "error" => %failure);
-            })?;
-            if up.in_flight.is_empty() {
-                up.progress = now;
-            }
-            up.in_flight.push_back(token);
-        }
-        Ok(())
-    }
-
-    /// Tells how many messages were acknowledged.
-    fn collect(&mut self, up: &mut Up, now: Instant) -> Result<usize, Failure> {
-        let mut cx = Context::from_waker(&self.waker);
-        let mut acknowledged = 0;
-        let mut failed = None;
-        while let Some(oldest) = up.in_flight.front_mut() {
-            match oldest.poll(&mut cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(())) => acknowledged += 1,
-                Poll::Ready(Err(failure)) => {
-                    self.config.counters.increment(Count::PublishFailed);
-                    failed = Some(failure);
-                    break;
-                }
-            }
-            up.in_flight.pop_front();
-        }
-        if acknowledged > 0 {
-            up.progress = now;
-            self.shared.inbox.push(Event::Acknowledged(acknowledged));
-        }
-        failed.map_or(Ok(acknowledged), Err)
-    }
-
-    /// Looks at what the broker says to the subscriptions.
-    fn subscribe(&mut self, up: &mut Up, now: Instant) -> Result<Instant, Failure> {
-        let mut cx = Context::from_waker(&self.waker);
-        let told = up
-            .subscriptions
-            .tend(&up.client, &self.config, now, &mut cx)?;
-        for (topic, failure) in told.refused {
-            warn!(self.log, "subscription refused"; "reason" => "subscription refused", "topic" => &topic, "error" => %failure);
-            self.shared
-                .inbox
-                .push(Event::SubscriptionRefused { topic, failure });
-        }
-        for topic in told.weak {
-            warn!(self.log, "the broker grants a subscription only at most once"; "topic" => &topic);
-        }
-        if told.complete {
-            self.shared.inbox.push(Event::Listening);
-        }
-        Ok(told.look_again)
-    }
-
     /// A goodbye only where nothing is on its way: otherwise it could be lost behind the rest.
-    fn leave(&mut self, up: Up, how: Leave, now: Instant) -> Instant {
+    fn leave(&mut self, link: Link, how: Leave, now: Instant) -> Instant {
         self.forget_outgoing();
-        if how == Leave::Fail || !up.in_flight.is_empty() {
-            self.retired.add(up.client);
+        if how == Leave::Fail || !link.is_idle() {
+            self.retired.add(link.client);
             return now;
         }
-        let goodbye = up.client.disconnect();
+        let goodbye = link.client.disconnect();
         self.state = State::Leaving {
-            client: up.client,
+            client: link.client,
             goodbye,
             until: now + GOODBYE,
         };
@@ -403,7 +304,7 @@ impl Worker {
     /// The session ends where it stands.
     fn leave_now(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Up(Up { client, .. })
+            State::Up(Link { client, .. })
             | State::Leaving { client, .. }
             | State::Connecting { client, .. } => client.abandon(),
             State::Down { .. } | State::Dialling { .. } | State::Ended => {}

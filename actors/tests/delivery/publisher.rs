@@ -458,7 +458,9 @@ fn a_reading_without_channels_is_counted_and_not_sent() {
     let publisher = system.publisher(publisher_config(&broker.url()));
     let mut reading = Readings::new().next_of(1);
     reading.profile = Arc::new(wmbus::Profile::unknown(reading.profile.manufacturer));
+    reading.introduces = true;
     publisher.publish(reading);
+    assert_eq!(publisher.flush(Duration::from_secs(20)).left, 0);
     assert_eq!(publisher.counters.value(Count::NothingToPublish), 1);
     assert_eq!(publisher.counters.value(Count::OutboxAccepted), 0);
 }

@@ -315,10 +315,25 @@ fn a_session_ends_while_it_waits_and_while_it_connects() {
 
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("mqtt://127.0.0.1:{}", listener.local_addr().unwrap().port());
-    let mut connecting = Observed::start(config(address(&url), "a"));
+    let mut address = address(&url);
+    address.connect_timeout = Duration::from_secs(3600);
+    let mut connecting = Observed::start(config(address, "a"));
     assert!(connecting.next_within(Duration::from_millis(200)).is_none());
     connecting.session.close();
     connecting.until(|event| matches!(event, Event::Closed).then_some(()));
+}
+
+#[test]
+fn a_thread_that_does_not_get_on_is_seen() {
+    let broker = Broker::start();
+    let turn = Turn::default();
+    let mut first = Observed::start_in_turn(config(address(&broker.url()), "a"), &turn);
+    first.listening();
+    // Its turn does not come, as it would not if the library hung.
+    let second = Observed::start_in_turn(config(address(&broker.url()), "a"), &turn);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(second.session.silent_for() >= Duration::from_secs(2));
+    assert!(first.session.silent_for() < Duration::from_secs(2));
 }
 
 #[test]

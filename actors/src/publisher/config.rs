@@ -1,0 +1,108 @@
+//! What the Publisher is made from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use slog::Logger;
+
+use super::{ACTOR, Announcements, retained};
+use crate::counters::Counters;
+use crate::mqtt::{self, Broker, QoS, Turn};
+use crate::recalc::Topics;
+use crate::rejects::Rejects;
+use crate::status::{self, StatusBoard};
+use crate::store::outbox::Outbox;
+
+/// What every life of the Publisher is made from.
+#[derive(Clone)]
+pub struct Config {
+    /// How to reach the broker.
+    pub broker: Arc<Broker>,
+    /// The gateway's topics.
+    pub topics: Topics,
+    /// The readings on their way.
+    pub outbox: Arc<dyn Outbox>,
+    /// The announcements on their way.
+    pub announcements: Announcements,
+    /// What the status says.
+    pub status: Arc<StatusBoard>,
+    /// The status is published at least so often.
+    pub status_interval: Duration,
+    /// The status is published at most so often, unless it is wrong at the broker.
+    pub status_gap: Duration,
+    /// How many messages may wait for their acknowledgement at once.
+    pub window: usize,
+    /// The lives' sessions follow one another.
+    pub turn: Turn,
+    /// Counts by reason.
+    pub counters: Arc<Counters>,
+    /// Where telegrams go that made the Publisher fail.
+    pub rejects: Rejects,
+    /// Where to log.
+    pub log: Logger,
+}
+
+impl Config {
+    /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `outbox` and
+    /// `counters` to the status.
+    pub fn new(
+        broker: Arc<Broker>,
+        topics: Topics,
+        outbox: Arc<dyn Outbox>,
+        status: Arc<StatusBoard>,
+        counters: Arc<Counters>,
+        rejects: Rejects,
+        log: Logger,
+    ) -> Self {
+        let of = Arc::clone(&outbox);
+        status.add("outbox", move || {
+            let state = of.state();
+            json!({
+                "waiting": state.waiting, "sent": state.sent, "bytes": state.bytes, "dropped": state.dropped,
+                "oldest": state.oldest.map(|oldest| oldest.to_string()),
+            })
+        });
+        let of = Arc::clone(&counters);
+        status.add("counters", move || {
+            of.all()
+                .map(|(count, value)| (count.name().to_owned(), json!(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        });
+        Self {
+            broker,
+            topics,
+            outbox,
+            announcements: Announcements::default(),
+            status,
+            status_interval: Duration::from_secs(60),
+            status_gap: Duration::from_secs(5),
+            window: 200,
+            turn: Turn::default(),
+            counters,
+            rejects,
+            log,
+        }
+    }
+
+    /// The Publisher's connection: with the last will, and listening to what is said of us.
+    pub(super) fn session(&self) -> mqtt::Config {
+        let status = self.topics.status();
+        mqtt::Config {
+            broker: Arc::clone(&self.broker),
+            client_id: self.topics.client_id(ACTOR),
+            will: Some(retained(&status, status::lost())),
+            subscriptions: vec![mqtt::Subscription {
+                topic: status,
+                qos: QoS::AtLeastOnce,
+            }],
+            window: self.window,
+            largest_payload: LARGEST_OFFLINE,
+            counters: Arc::clone(&self.counters),
+        }
+    }
+}
+
+/// Larger than any `offline`; of a larger status nothing is needed.
+const LARGEST_OFFLINE: usize = 1024;
