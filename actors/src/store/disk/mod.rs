@@ -5,16 +5,16 @@
 //! * When the program ends, however it ends, what was pushed more than a moment before is in the database. When the power fails, what was
 //!   pushed at least `sync_interval` before is; with 0, everything that was ever taken for sending.
 //! * What is known of a meter after a reading is committed with it, in one transaction.
-//! * Oldest first within a meter; the meters take turns ([`turns`]). Memory does not grow with the backlog ([`backlog`]).
+//! * Oldest first within a meter; the meters take turns (`turns`). Memory does not grow with the backlog (`backlog`).
 //! * Beyond the limits in bytes and age the oldest go, counted and reported. A source that loses nothing is made to wait before that.
 //! * A row whose handling failed its taker twice is given back as rejected, across restarts.
 //! * A disk that is full, read-only, failing or hanging is a state: readings continue from memory, in the same order, as far as that
 //!   reaches, and go to the disk when it works again. A damaged database is moved aside, and a new one begun with what can be rescued.
 //!
-//! How these rest on what SQLite promises is in [`database`]; the tables are in [`schema`]; when commits happen is in [`schedule`].
+//! How these rest on what SQLite promises is in `database`; the tables are in `schema`; when commits happen is in `schedule`.
 //!
 //! # Threads
-//! All work on the database happens on one thread ([`worker`]). The others only touch what is in memory, under a lock that is never held
+//! All work on the database happens on one thread (`worker`). The others only touch what is in memory, under a lock that is never held
 //! while the disk works; so an actor may call every method here, and none of them waits for the disk.
 
 mod age;
