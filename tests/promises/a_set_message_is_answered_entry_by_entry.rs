@@ -13,6 +13,7 @@ fn unusable_entries_are_answered_and_the_others_work() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     let set = format!("v2/{GATEWAY}/sensors/set");
     subscriber.publish(
         &set,
@@ -47,6 +48,7 @@ fn json_that_does_not_parse_changes_nothing_and_an_empty_set_removes_all() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     let set = format!("v2/{GATEWAY}/sensors/set");
     subscriber.publish(&set, &set_message());
     subscriber.wait_on(&format!("{set}/result"), 1);

@@ -13,6 +13,7 @@ fn wrong_key_then_right_key() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     let set = format!("v2/{GATEWAY}/sensors/set");
     subscriber.publish(&set, &set_message_with_key(WRONG_KEY));
     subscriber.wait_on(&format!("{set}/result"), 1);

@@ -16,6 +16,7 @@ fn readings_made_during_the_outage_arrive_after_it() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::behind(&door).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
     subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
 
@@ -40,6 +41,7 @@ fn readings_made_during_the_outage_arrive_after_it() {
         .collect();
     assert_eq!(energies, ["2.06", "2.15"]);
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn a_handler_that_panics_for_ever_is_parked_and_the_others_go_on() {
         .faults(&format!("meter_handler/{other}:panic:always"))
         .start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     let set = set_message();
     let both = format!(
         "{}, {}",
@@ -84,6 +85,7 @@ fn a_service_actor_that_fails_too_often_ends_the_program_with_70() {
         .faults("parser:panic:always")
         .start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     monitor_the_meter(&subscriber);
     gateway.feed([COMPACT_2_06; 20]);
     assert_eq!(gateway.wait().code(), Some(70));
@@ -97,6 +99,7 @@ fn readings_go_on_after(fault: &str, actor: &str) {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).faults(fault).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     monitor_the_meter(&subscriber);
 
     gateway.feed([COMPACT_2_06, FULL_2_15, COMPACT_2_15]);

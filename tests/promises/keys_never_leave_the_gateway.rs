@@ -14,6 +14,7 @@ fn neither_in_the_log_nor_in_a_message() {
         .mqtt("password = \"correct horse\"")
         .start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     let set = format!("v2/{GATEWAY}/sensors/set");
     let half_a_key = &KEY[..31];
     for (number, message) in [

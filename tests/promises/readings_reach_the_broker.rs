@@ -13,6 +13,7 @@ fn captured_telegrams_become_data_messages() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
 
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
     let config = subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
@@ -65,6 +66,7 @@ fn a_meter_of_another_address_is_not_published() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::stdin(&broker).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
 
     let of_a_neighbour = COMPACT_2_06.replace("57686632", "58686632");

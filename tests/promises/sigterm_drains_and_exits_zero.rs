@@ -13,6 +13,7 @@ fn what_was_read_before_the_signal_is_delivered() {
         let subscriber = Subscriber::connect(&broker);
         let mut gateway = Options::stdin(&broker).start();
         subscriber.wait_for_state(GATEWAY, "online");
+        gateway.wait_for_output("commands are heard");
         subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
         subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
         gateway.feed([COMPACT_2_06, FULL_2_15]);
@@ -43,6 +44,7 @@ fn a_second_signal_ends_it_at_once() {
     let subscriber = Subscriber::connect(&broker);
     let mut gateway = Options::behind(&door).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
     subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
     door.shut();

@@ -27,6 +27,7 @@ fn a_retained_stop_is_ignored_and_logged() {
     let mut gateway = Options::stdin(&broker).start();
     gateway.wait_for_output("retained STOP ignored");
     subscriber.wait_for_state(GATEWAY, "online");
+    gateway.wait_for_output("commands are heard");
     assert!(gateway.is_running());
 }
 

@@ -20,6 +20,7 @@ impl Setting {
         let air = Air::open();
         let gateway = Options::dongle(&broker, air.port()).start();
         subscriber.wait_for_state(GATEWAY, "online");
+        gateway.wait_for_output("commands are heard");
         subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
         subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
         air.wait_until_listening();
@@ -106,6 +107,7 @@ fn a_dongle_that_is_unplugged_comes_back() {
     let air = Air::at(dongle, link);
     let _gateway = Options::dongle(&broker, air.port()).start();
     subscriber.wait_for_state(GATEWAY, "online");
+    _gateway.wait_for_output("commands are heard");
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
     subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
     air.wait_until_listening();
