@@ -161,7 +161,8 @@ async fn a_folder_that_cannot_be_made_is_a_state() {
 #[test]
 fn a_file_that_may_not_grow_is_a_state() {
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new("sh")
+    // Its output goes through pipes: where this process writes into a file, the limit would be that file's too.
+    let process = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
         .args([
@@ -170,9 +171,13 @@ fn a_file_that_may_not_grow_is_a_state() {
             "store::disk::tests::files::in_a_process_whose_files_may_not_grow",
         ])
         .env("OMNIGATE_TEST_DIR", folder.path())
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    assert!(
+        process.status.success(),
+        "{}",
+        String::from_utf8_lossy(&process.stdout)
+    );
     // What was committed before is there without the limit.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
