@@ -27,6 +27,27 @@ pub fn check_config(
     }
 }
 
+/// Writes the state directory, for scripts; the mistakes, if there are any, go to standard error.
+///
+/// # Errors
+/// Those of `out`.
+pub fn print_state_dir(
+    file: &Path,
+    environment: &Environment,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
+    match Settings::load(file, environment) {
+        Ok(settings) => {
+            writeln!(out, "{}", settings.gateway.state_dir.display())?;
+            Ok(Exit::Clean)
+        }
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            Ok(Exit::Failed)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, value_parser};
 use omnigate_actors::secrets::Secret;
 use wmbus::im871a::LinkMode;
 
-use crate::check_config::check_config;
+use crate::check_config::{check_config, print_state_dir};
 use crate::decode;
 #[cfg(feature = "demo")]
 use crate::demo;
@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::logging::Logging;
 #[cfg(feature = "demo")]
 use crate::settings::sections::Level;
-use crate::settings::{DEFAULT_FILE, Environment, Settings};
+use crate::settings::{DEFAULT_FILE, DaemonSettings, Environment, Mistakes, Settings};
 use crate::simulate::{self, Meters};
 use crate::wiring;
 
@@ -36,11 +36,17 @@ enum Command {
     ///
     /// Until STOP comes over MQTT, or SIGTERM or SIGINT; a second signal ends it at once.
     #[command(after_long_help = exit_codes())]
-    Run(ConfigArguments),
+    Run(RunArguments),
+    /// Run the driver alone
+    ///
+    /// Writes what the dongle hears to a FIFO, for `omnigate run --fifo` or any other program: each telegram as a line of hexadecimal digits
+    /// from its L field on, and the two bytes of the dongle's CRC. Either side may end and come back; while nobody reads, telegrams are
+    /// dropped. Until SIGTERM or SIGINT.
+    Driver(DriverArguments),
     /// Find every mistake in the settings
     ///
     /// Prints a line for each, with file, line and key. Exit code 0 if there is none, otherwise 1.
-    CheckConfig(ConfigArguments),
+    CheckConfig(CheckConfigArguments),
     /// Decode telegrams to JSON
     ///
     /// Each input line is `TELEGRAM_HEX [KEY_HEX]` and is answered by one line with a JSON object, in order: what the telegram says, or
@@ -62,6 +68,34 @@ struct ConfigArguments {
     /// The settings
     #[arg(long, value_name = "FILE", env = "OMNIGATE_CONFIG", default_value = DEFAULT_FILE)]
     config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckConfigArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Print the state directory that they name and nothing else, for scripts
+    #[arg(long)]
+    state_dir: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Read the FIFO of a driver daemon instead of the source that the settings name
+    #[arg(long, value_name = "PATH")]
+    fifo: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct DriverArguments {
+    /// The FIFO to write; made if it is not there
+    #[arg(long, value_name = "PATH")]
+    fifo: PathBuf,
+    /// The settings, of which the daemon needs `[driver]` and `[log]`; without the file at the usual place they have their defaults
+    #[arg(long, value_name = "FILE", env = "OMNIGATE_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,12 +160,9 @@ impl Cli {
     /// Does what it says.
     pub fn execute(self) -> Exit {
         let done = match self.command {
-            Command::Run(arguments) => run(&arguments.config),
-            Command::CheckConfig(arguments) => check_config(
-                &arguments.config,
-                &Environment::of_process(),
-                &mut io::stdout().lock(),
-            ),
+            Command::Run(arguments) => run(arguments),
+            Command::Driver(arguments) => drive(&arguments),
+            Command::CheckConfig(arguments) => arguments.execute(),
             Command::Decode(arguments) => arguments.execute(),
             Command::Simulate(arguments) => arguments.execute(),
             #[cfg(feature = "demo")]
@@ -145,6 +176,18 @@ impl Cli {
                 eprintln!("omnigate: {error}");
                 Exit::Failed
             }
+        }
+    }
+}
+
+impl CheckConfigArguments {
+    fn execute(self) -> io::Result<Exit> {
+        let (file, environment) = (&self.config.config, Environment::of_process());
+        let out = &mut io::stdout().lock();
+        if self.state_dir {
+            print_state_dir(file, &environment, out)
+        } else {
+            check_config(file, &environment, out)
         }
     }
 }
@@ -180,16 +223,30 @@ impl DecodeArguments {
     }
 }
 
-fn run(config: &Path) -> io::Result<Exit> {
-    let settings = match Settings::load(config, &Environment::of_process()) {
+fn run(RunArguments { config, fifo }: RunArguments) -> io::Result<Exit> {
+    let mut settings = match Settings::load(&config.config, &Environment::of_process()) {
         Ok(settings) => settings,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(Exit::BadSettings);
-        }
+        Err(mistakes) => return Ok(bad_settings(&mistakes)),
     };
+    if let Some(fifo) = fifo {
+        settings.driver.read_fifo(fifo);
+    }
     let logging = Logging::for_service(settings.log.level, settings.log.syslog);
     wiring::run(&settings, logging.logger())
+}
+
+fn drive(DriverArguments { fifo, config }: &DriverArguments) -> io::Result<Exit> {
+    let settings = match DaemonSettings::load(config.as_deref()) {
+        Ok(settings) => settings,
+        Err(mistakes) => return Ok(bad_settings(&mistakes)),
+    };
+    let logging = Logging::for_service(settings.log.level, settings.log.syslog);
+    wiring::drive(&settings, fifo, logging.logger())
+}
+
+fn bad_settings(mistakes: &Mistakes) -> Exit {
+    eprintln!("{mistakes}");
+    Exit::BadSettings
 }
 
 /// What scripts and service managers need to know.

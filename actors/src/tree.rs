@@ -13,6 +13,14 @@
 //!
 //! *10 in 60 s*: the eleventh restart within a minute is not made. Every child has such a budget of its own; every back-off is shortened
 //! by chance, by up to half. *Drains*: handles what is in its mailbox before it stops. `*`: one for each monitored meter.
+//!
+//! The driver daemon, `omnigate driver`, has a tree of its own:
+//!
+//! ```text
+//! Root  one_for_one, starts from the top, stops from the bottom
+//! ├ FifoWriter  permanent  10 in 60 s, then give up  back-off 0.1..30 s  shutdown 5 s, drains
+//! └ Driver      permanent  10 in 60 s, then give up  back-off 0.1..30 s  shutdown 2 s
+//! ```
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -42,6 +50,8 @@ pub static DISPATCHER: Role = service("dispatcher", DRAIN);
 pub static PARSER: Role = service("parser", DRAIN);
 /// Reads the source. Last up, first down.
 pub static DRIVER: Role = service("driver", DROP);
+/// Writes the FIFO, in the Parser's place where the driver runs alone.
+pub static FIFO_WRITER: Role = service("fifo_writer", DRAIN);
 
 /// The children of the root, in order of start.
 pub static ROOT: [Branch; 6] = [
@@ -58,6 +68,9 @@ pub static ROOT: [Branch; 6] = [
     Branch::leaf(&PARSER),
     Branch::leaf(&DRIVER),
 ];
+
+/// The children of the root of the driver daemon, in order of start.
+pub static DAEMON: [Branch; 2] = [Branch::leaf(&FIFO_WRITER), Branch::leaf(&DRIVER)];
 
 /// A child and whom it supervises itself.
 pub struct Branch {
@@ -79,10 +92,14 @@ impl Branch {
     }
 }
 
-/// The tree as text, as it stands in this module's documentation and in the README.
+/// The gateway's tree as text, as it stands in this module's documentation and in the README.
 pub fn render() -> String {
+    text(&ROOT)
+}
+
+fn text(branches: &[Branch]) -> String {
     let mut rows = Vec::new();
-    collect(&ROOT, "", &mut rows);
+    collect(branches, "", &mut rows);
     let widths: [usize; 4] = std::array::from_fn(|column| {
         rows.iter()
             .filter_map(|row| row.get(column))
@@ -218,8 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_shows_the_tree() {
-        assert_eq!(tree_in(include_str!("tree.rs")), render());
+    fn the_documentation_shows_the_trees() {
+        let documentation = include_str!("tree.rs");
+        assert_eq!(tree_in(documentation), render());
+        let (_, of_the_daemon) = documentation.split_once("has a tree of its own").unwrap();
+        assert_eq!(tree_in(of_the_daemon), text(&DAEMON));
     }
 
     #[test]
@@ -237,9 +257,10 @@ mod tests {
             .iter()
             .flat_map(|branch| branch.children.iter().chain([branch]))
             .map(|branch| branch.role.name)
+            .chain([FIFO_WRITER.name])
             .collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
     }
 }

@@ -164,6 +164,13 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The mistakes in the sections that were read, and what is not TOML, in the order of their lines. The other sections are somebody
+    /// else's.
+    pub fn mistakes_in_sections(mut self) -> Vec<Mistake> {
+        self.mistakes.sort();
+        self.mistakes
+    }
+
     /// All mistakes, in the order of their lines. Call it after the last [`Document::section`].
     pub fn mistakes(mut self) -> Vec<Mistake> {
         let expected = self
@@ -180,8 +187,7 @@ impl<'a> Document<'a> {
                 format!("unknown section, expected one of {expected}"),
             );
         }
-        self.mistakes.sort();
-        self.mistakes
+        self.mistakes_in_sections()
     }
 
     fn report(&mut self, place: &Range<usize>, key: String, what: String) {

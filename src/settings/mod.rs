@@ -3,6 +3,7 @@
 //! One struct per section ([`sections`]), every key with its unit, range and default; an unknown key is a mistake. All mistakes are
 //! found at once ([`document`]). Passwords and tokens may come from elsewhere ([`secrets`]).
 
+pub mod daemon;
 pub mod document;
 pub mod secrets;
 pub mod sections;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
 pub use self::secrets::Environment;
 pub use self::sections::{Driver, Gateway, Log, Mqtt};
@@ -39,20 +41,12 @@ impl Settings {
     /// # Errors
     /// [`Mistakes`]: all of them.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, Mistakes> {
-        let mistakes = |mistakes| Mistakes {
-            file: file.to_owned(),
-            mistakes,
-        };
-        let text = std::fs::read_to_string(file)
-            .map(Zeroizing::new)
-            .map_err(|error| {
-                mistakes(vec![Mistake {
-                    line: None,
-                    key: String::new(),
-                    what: format!("cannot be read: {error}"),
-                }])
-            })?;
-        Self::parse(&text, environment).map_err(mistakes)
+        read(file)
+            .and_then(|text| Self::parse(&text, environment))
+            .map_err(|mistakes| Mistakes {
+                file: file.to_owned(),
+                mistakes,
+            })
     }
 
     /// Reads and checks the text of such a file.
@@ -89,6 +83,18 @@ impl Settings {
             }
         }
     }
+}
+
+fn read(file: &Path) -> Result<Zeroizing<String>, Vec<Mistake>> {
+    std::fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            vec![Mistake {
+                line: None,
+                key: String::new(),
+                what: format!("cannot be read: {error}"),
+            }]
+        })
 }
 
 /// Why a file of settings cannot be used.

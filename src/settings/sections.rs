@@ -38,7 +38,7 @@ pub struct Driver {
     #[serde(default = "auto")]
     pub path: PathBuf,
     /// The telegrams that the dongle hears: a link mode, `s1`, `s1m`, `s2`, `t1`, `t2`, `r2`, `c1a`, `c1b`, `c2a` or `c2b`; or `c1t1`:
-    /// C1 and T1 together, with firmware 0x14 and later. Default: `c1a`.
+    /// C1 and T1 together, with firmware 0x14 and later. With a FIFO it is what `omnigate driver` has the dongle hear. Default: `c1a`.
     #[serde(default = "c1a", deserialize_with = "from_text")]
     pub link_mode: Wanted,
 }
@@ -70,18 +70,36 @@ impl Driver {
     /// The same in the words of the Driver.
     pub fn source(&self) -> Source {
         match self.source {
-            SourceKind::Im871a => Source::Im871a {
-                path: if self.path == Path::new(AUTO) {
-                    PortPath::from_setting(AUTO)
-                } else {
-                    PortPath::Fixed(self.path.clone())
-                },
-                wanted: self.link_mode,
-                timing: Timing::default(),
-            },
+            SourceKind::Im871a if self.path == Path::new(AUTO) => {
+                self.dongle(PortPath::from_setting(AUTO))
+            }
+            SourceKind::Im871a => self.dongle(PortPath::Fixed(self.path.clone())),
             SourceKind::Fifo => Source::Fifo(self.path.clone()),
             SourceKind::File => Source::File(self.path.clone()),
             SourceKind::Stdin => Source::Stdin,
+        }
+    }
+
+    /// From now on these are the settings of a gateway that reads this FIFO.
+    pub fn read_fifo(&mut self, path: PathBuf) {
+        self.source = SourceKind::Fifo;
+        self.path = path;
+    }
+
+    /// What the driver daemon reads: the dongle, the first one where `path` is the FIFO's; none where telegrams are a recording.
+    pub fn source_of_daemon(&self) -> Option<Source> {
+        match self.source {
+            SourceKind::Im871a => Some(self.source()),
+            SourceKind::Fifo => Some(self.dongle(PortPath::from_setting(AUTO))),
+            SourceKind::File | SourceKind::Stdin => None,
+        }
+    }
+
+    fn dongle(&self, path: PortPath) -> Source {
+        Source::Im871a {
+            path,
+            wanted: self.link_mode,
+            timing: Timing::default(),
         }
     }
 
@@ -101,7 +119,7 @@ impl Driver {
             }
             _ => {}
         }
-        if keys.has("link_mode") {
+        if keys.has("link_mode") && self.source != SourceKind::Fifo {
             mistakes.push(keys.mistake("link_mode", "only source = \"im871a\" has a link mode"));
         }
     }

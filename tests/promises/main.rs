@@ -14,6 +14,7 @@ mod a_broker_may_want_tls_and_a_password;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;
+mod driver_daemon_and_gateway_survive_each_other;
 mod failing_actors_are_restarted;
 mod file_source_loses_nothing;
 mod keys_never_leave_the_gateway;

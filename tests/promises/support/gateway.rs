@@ -1,22 +1,20 @@
 //! The real program, started as an operator would.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::broker::Broker;
 use super::door::Door;
-use super::wait_for;
+use super::process::Process;
 
 /// The gateway's name in topics.
 pub const GATEWAY: &str = "706462169";
 
 /// Runs `omnigate run` until it is dropped.
 pub struct Gateway {
-    process: Child,
-    output: Arc<Mutex<String>>,
+    process: Process,
     _folder: TempDir,
 }
 
@@ -41,6 +39,11 @@ impl Options {
     /// A gateway at this broker that reads its telegrams from a file.
     pub fn file(broker: &Broker, path: &str) -> Self {
         Self::with_driver(broker, &format!("source = \"file\"\npath = \"{path}\"\n"))
+    }
+
+    /// A gateway at this broker that reads its telegrams from the FIFO of a driver daemon.
+    pub fn fifo(broker: &Broker, path: &str) -> Self {
+        Self::with_driver(broker, &format!("source = \"fifo\"\npath = \"{path}\"\n"))
     }
 
     /// A gateway that reads its telegrams from standard input and reaches its broker through a door.
@@ -93,103 +96,29 @@ impl Options {
         );
         let path = folder.path().join("omnigate.toml");
         std::fs::write(&path, settings).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_omnigate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_omnigate"));
+        command
             .arg("run")
             .arg("--config")
             .arg(&path)
-            .envs(self.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output: Arc<Mutex<String>> = Arc::default();
-        collect(process.stdout.take().unwrap(), Arc::clone(&output));
-        collect(process.stderr.take().unwrap(), Arc::clone(&output));
+            .envs(self.environment);
         Gateway {
-            process,
-            output,
+            process: Process::start(command),
             _folder: folder,
         }
     }
 }
 
-impl Gateway {
-    /// Everything it printed so far, standard output and standard error together.
-    pub fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
-    }
+impl Deref for Gateway {
+    type Target = Process;
 
-    /// Waits until it printed this.
-    pub fn wait_for_output(&self, text: &str) {
-        wait_for(&format!("{text:?} in the gateway's output"), || {
-            Some(self.output()).filter(|output| output.contains(text))
-        });
-    }
-
-    /// Writes lines to its standard input.
-    pub fn feed<'a>(&mut self, lines: impl IntoIterator<Item = &'a str>) {
-        let input = self.stdin();
-        for line in lines {
-            writeln!(input, "{line}").unwrap();
-        }
-        input.flush().unwrap();
-    }
-
-    /// Sends it a signal: `TERM`, `INT`, `HUP`.
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.process.id().to_string())
-            .status()
-            .unwrap();
-        assert!(sent.success());
-    }
-
-    /// Whether it is still there.
-    pub fn is_running(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
-        let process = &mut self.process;
-        let output = &self.output;
-        wait_for("the gateway's end", || {
-            let ended = process.try_wait().unwrap();
-            if ended.is_none() {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            ended
-        });
-        let status = process.wait().unwrap();
-        if !status.success() {
-            eprintln!("{}", output.lock().unwrap());
-        }
-        status
-    }
-
-    fn stdin(&mut self) -> &mut ChildStdin {
-        self.process.stdin.as_mut().unwrap()
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-        if std::thread::panicking() {
-            eprintln!("the gateway printed:\n{}", self.output());
-        }
+impl DerefMut for Gateway {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
-}
-
-fn collect(stream: impl std::io::Read + Send + 'static, output: Arc<Mutex<String>>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let mut output = output.lock().unwrap();
-            output.push_str(&line);
-            output.push('\n');
-        }
-    });
 }

@@ -4,6 +4,7 @@ pub mod air;
 pub mod broker;
 pub mod door;
 pub mod gateway;
+pub mod process;
 pub mod subscriber;
 pub mod telegrams;
 
