@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod cli;
+pub mod control;
 pub mod decode;
 #[cfg(feature = "demo")]
 pub mod demo;

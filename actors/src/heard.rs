@@ -6,24 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
 use wmbus::Address;
-use wmbus::im871a::Rssi;
 
 use crate::parser::CheckedTelegram;
-
-/// What is known of one meter on the air.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sighting {
-    /// Whose telegrams they claim to be.
-    pub address: Address,
-    /// How many were heard.
-    pub telegrams: u64,
-    /// When the last was.
-    pub last_heard: Timestamp,
-    /// How loud the last was.
-    pub rssi: Option<Rssi>,
-}
+use crate::sighting::Sighting;
 
 /// The list, shared between the Dispatcher that writes it and whoever shows it.
 #[derive(Debug, Default)]
@@ -34,25 +20,12 @@ pub struct Heard {
 impl Heard {
     /// Counts one telegram of its sender.
     pub fn remember(&self, telegram: &CheckedTelegram) {
-        let sighting = Sighting {
-            address: telegram.address(),
-            telegrams: 1,
-            last_heard: telegram.raw().received_at(),
-            rssi: telegram.raw().rssi(),
-        };
-        self.add(sighting);
-    }
-
-    fn add(&self, new: Sighting) {
         let mut sightings = self
             .sightings
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = sightings.get_mut(&new.address) {
-            *known = Sighting {
-                telegrams: known.telegrams + 1,
-                ..new
-            };
+        if let Some(known) = sightings.get_mut(&telegram.address()) {
+            known.again(telegram);
             return;
         }
         if sightings.len() >= CAPACITY {
@@ -64,7 +37,7 @@ impl Heard {
                 sightings.remove(&address);
             }
         }
-        sightings.insert(new.address, new);
+        sightings.insert(telegram.address(), Sighting::of(telegram));
     }
 
     /// Every meter on the list, the most often heard first.
@@ -92,37 +65,19 @@ const CAPACITY: usize = 512;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sighting(identification: &str, second: i64) -> Sighting {
-        Sighting {
-            address: Address {
-                manufacturer: "KAM".parse().unwrap(),
-                identification: identification.parse().unwrap(),
-                version: 0x30,
-                medium: wmbus::Medium(2),
-            },
-            telegrams: 1,
-            last_heard: Timestamp::from_second(second).unwrap(),
-            rssi: None,
-        }
-    }
+    use crate::sighting::tests::telegram;
 
     #[test]
     fn a_flood_of_invented_addresses_does_not_push_out_a_real_meter() {
         let heard = Heard::default();
-        heard.add(sighting("32666857", 0));
-        heard.add(sighting("32666857", 1));
-        for (second, invented) in (0..10 * CAPACITY).enumerate() {
-            heard.add(sighting(&format!("{invented:08}"), second as i64 + 2));
+        heard.remember(&telegram(32_666_857, 0));
+        heard.remember(&telegram(32_666_857, 1));
+        for (second, invented) in (0..10 * CAPACITY as u32).enumerate() {
+            heard.remember(&telegram(invented, second as i64 + 2));
         }
         let list = heard.list();
         assert_eq!(list.len(), CAPACITY);
-        assert_eq!(
-            list[0],
-            Sighting {
-                telegrams: 2,
-                ..sighting("32666857", 1)
-            }
-        );
+        assert_eq!(list[0].address.identification.to_string(), "32666857");
+        assert_eq!(list[0].telegrams, 2);
     }
 }

@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-use std::sync::Arc;
-use wmbus::im871a::Rssi;
 use wmbus::{Address, Decimal, IdentificationNumber, Key, Manufacturer};
 
 use crate::duplicates::Recent;
 use crate::parser::CheckedTelegram;
 use crate::publisher::MeterReading;
 use crate::sequence::Sequence;
+use crate::sighting::Sighting;
 
 /// What tells one meter from all others in a set message and in the routing table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,10 +77,8 @@ pub struct Memory {
     pub refused: u64,
     /// How the last telegram fared.
     pub condition: Condition,
-    /// When the last telegram came.
-    pub last_heard: Option<Timestamp>,
-    /// How loud it was.
-    pub rssi: Option<Rssi>,
+    /// What was heard of it, whatever became of that.
+    pub sighting: Option<Sighting>,
 }
 
 /// How a meter is doing, judged by its last telegram.
@@ -98,10 +94,16 @@ pub enum Condition {
 }
 
 impl Memory {
+    /// Notes that a telegram came.
+    pub fn hear(&mut self, telegram: &CheckedTelegram) {
+        match &mut self.sighting {
+            Some(sighting) => sighting.again(telegram),
+            none => *none = Some(Sighting::of(telegram)),
+        }
+    }
+
     /// Notes how a telegram fared; says whether that is a change.
-    pub fn note(&mut self, telegram: &CheckedTelegram, condition: Condition) -> bool {
-        self.last_heard = Some(telegram.raw().received_at());
-        self.rssi = telegram.raw().rssi();
+    pub fn note(&mut self, condition: Condition) -> bool {
         std::mem::replace(&mut self.condition, condition) != condition
     }
 }

@@ -137,7 +137,7 @@ impl MeterHandler {
         }
     }
 
-    fn accept(&self, readings: &mut [MeterReading], telegram: &CheckedTelegram) {
+    fn accept(&self, readings: &mut [MeterReading]) {
         let Config { meter, shared, .. } = &self.config;
         let count = readings.len() as u64;
         shared.counters.add(Count::Readings, count);
@@ -146,7 +146,7 @@ impl MeterHandler {
         }
         let mut memory = meter.memory();
         memory.readings += count;
-        if memory.note(telegram, Condition::Reading) {
+        if memory.note(Condition::Reading) {
             info!(shared.log, "meter gives readings"; "meter" => %meter.name);
         }
     }
@@ -159,7 +159,7 @@ impl MeterHandler {
         if !refusal.is_fault() {
             return;
         }
-        let changed = memory.note(telegram, Condition::Refused(refusal.reason()));
+        let changed = memory.note(Condition::Refused(refusal.reason()));
         drop(memory);
         shared.rejects.push(ACTOR, telegram.raw(), refusal.reason());
         if changed {
@@ -199,12 +199,13 @@ impl Handler<Decode> for MeterHandler {
             .rejects
             .hold(ACTOR, telegram.raw().clone());
         faults::hit(ACTOR, &self.config.meter.name);
+        self.config.meter.memory().hear(&telegram);
         let admitted = self
             .decode(&telegram)
             .and_then(|reading| self.admit(reading, &telegram));
         match admitted {
             Ok(mut readings) => {
-                self.accept(&mut readings, &telegram);
+                self.accept(&mut readings);
                 self.config.next.send(Publish(readings), &self.monitor, ctx);
             }
             Err(refusal) => self.refuse(&refusal, &telegram),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::{Logger, debug, error};
-use wmbus::Address;
+use wmbus::{Address, Security};
 
 use crate::counters::{Count, Counters};
 use crate::dispatcher::Route;
@@ -47,6 +47,7 @@ pub struct CheckedTelegram {
     raw: RawTelegram,
     frame: Frame,
     address: Address,
+    security: Option<Security>,
 }
 
 impl CheckedTelegram {
@@ -56,10 +57,11 @@ impl CheckedTelegram {
     /// Those of [`wmbus::link::normalise`] and [`wmbus::link::Frame::new_checked`].
     pub fn check(raw: RawTelegram) -> Result<Self, (RawTelegram, wmbus::Error)> {
         match wmbus::link::normalise(raw.bytes()).and_then(Frame::of) {
-            Ok((frame, address)) => Ok(Self {
+            Ok((frame, address, security)) => Ok(Self {
                 raw,
                 frame,
                 address,
+                security,
             }),
             Err(error) => Err((raw, error)),
         }
@@ -78,6 +80,11 @@ impl CheckedTelegram {
         self.address
     }
 
+    /// How it declares itself protected; `None` if its headers cannot be read.
+    pub fn security(&self) -> Option<Security> {
+        self.security
+    }
+
     /// The telegram as it was received.
     pub fn raw(&self) -> &RawTelegram {
         &self.raw
@@ -94,15 +101,17 @@ enum Frame {
 }
 
 impl Frame {
-    fn of(bytes: Cow<'_, [u8]>) -> Result<(Self, Address), wmbus::Error> {
+    fn of(bytes: Cow<'_, [u8]>) -> Result<(Self, Address, Option<Security>), wmbus::Error> {
         let sender = wmbus::link::Frame::new_checked(&bytes)?.address();
         // An adapter may send in a meter's name, and some meters have their address in an order of their own.
-        let address = wmbus::Telegram::parse(&bytes).map_or(sender, |telegram| telegram.address());
+        let telegram = wmbus::Telegram::parse(&bytes).ok();
+        let security = telegram.as_ref().map(wmbus::Telegram::security);
+        let address = telegram.map_or(sender, |telegram| telegram.address());
         let frame = match bytes {
             Cow::Borrowed(bytes) => Self::Received { len: bytes.len() },
             Cow::Owned(bytes) => Self::Stripped(bytes.into()),
         };
-        Ok((frame, address))
+        Ok((frame, address, security))
     }
 }
 

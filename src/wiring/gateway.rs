@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use omnigate_actors::driver::{self, Driver};
 use omnigate_actors::forward::Forward;
 use omnigate_actors::heard::Heard;
 use omnigate_actors::meter_handler;
+use omnigate_actors::meter_list;
 use omnigate_actors::meters::{self, Handlers, Meters};
 use omnigate_actors::mqtt::Turn;
 use omnigate_actors::parser::{self, Parser};
@@ -28,13 +30,15 @@ use omnigate_actors::store::outbox::MemoryOutbox;
 use omnigate_actors::supervision::heartbeat::{Heartbeat, Limits};
 use omnigate_actors::supervision::{Child, Event, Root, supervise_on};
 use omnigate_actors::tree;
-use slog::{Logger, info, o, warn};
+use serde_json::json;
+use slog::{Logger, crit, info, o, warn};
 use tokio::sync::{Semaphore, watch};
 use wmbus::Profiles;
 
 use super::reasons::{Ends, Reason};
 use super::status::Shown;
 use super::watchdog;
+use crate::control::{self, LockError, StateLock, Verbs};
 use crate::settings::Settings;
 
 /// All actors, in the order in which they were started. They are stopped the other way round.
@@ -51,19 +55,23 @@ pub struct Gateway {
     heartbeat: Heartbeat,
     radio: Arbiter,
     broker: Arbiter,
+    _control: Option<control::Server>,
+    _lock: Option<StateLock>,
 }
 
 impl Gateway {
     /// Starts everything.
     ///
     /// # Errors
-    /// If the system refuses a thread.
+    /// If the system refuses a thread, or another gateway runs on the same `state_dir`.
     pub fn start(settings: &Settings, log: &Logger, ends: Ends) -> io::Result<Self> {
+        let lock = lock_state_dir(&settings.gateway.state_dir, log)?;
         let radio = Arbiter::new();
         let broker = Arbiter::new();
         let counters = Arc::new(Counters::new());
         let rejects = Rejects::new(REJECTS_KEPT);
         let unknown = Arc::new(Heard::default());
+        let heard = Arc::clone(&unknown);
         let table = Arc::new(MeterTable::new());
         let driver_status = StatusSender::new(clock::now());
         let status = Arc::new(StatusBoard::new(clock::now()));
@@ -118,6 +126,7 @@ impl Gateway {
             root: Arc::clone(&root),
             log: of_actor("meters"),
         };
+        let profiles = Arc::clone(&config.shared.profiles);
         let meters = supervise_on(&radio.handle(), &root, &tree::METERS, move |monitor| {
             Meters::new(config.clone(), monitor)
         });
@@ -185,6 +194,16 @@ impl Gateway {
                 },
             )?
         };
+        let verbs = Verbs::default().with("meters", move || {
+            json!(meter_list::list(
+                &table.snapshot(),
+                &heard.list(),
+                &profiles
+            ))
+        });
+        let control = lock
+            .as_ref()
+            .and_then(|lock| answer_commands(lock, verbs, log));
         info!(log, "started"; "gateway" => settings.gateway.id.topics().gateway_id());
         Ok(Self {
             root,
@@ -199,6 +218,8 @@ impl Gateway {
             heartbeat,
             radio,
             broker,
+            _control: control,
+            _lock: lock,
         })
     }
 
@@ -236,6 +257,29 @@ impl Gateway {
         self.broker.stop();
         info!(self.log, "stopped");
     }
+}
+
+/// Whoever cannot write there runs on without; whoever finds another gateway there does not run.
+fn lock_state_dir(state_dir: &Path, log: &Logger) -> io::Result<Option<StateLock>> {
+    match StateLock::take(state_dir) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::Unusable { .. }) => {
+            warn!(log, "the state directory cannot be used; going on without it"; "reason" => "state_dir", "error" => %error);
+            Ok(None)
+        }
+        Err(error @ LockError::Taken { .. }) => {
+            crit!(log, "not started"; "reason" => "state_dir", "error" => %error);
+            Err(io::Error::new(io::ErrorKind::AddrInUse, error))
+        }
+    }
+}
+
+fn answer_commands(lock: &StateLock, verbs: Verbs, log: &Logger) -> Option<control::Server> {
+    control::Server::start(lock, verbs, log.new(o!("part" => "control")))
+        .inspect_err(|error| {
+            warn!(log, "no control socket: commands cannot ask this gateway"; "reason" => "control socket", "error" => %error);
+        })
+        .ok()
 }
 
 /// Telegrams kept for the curious.

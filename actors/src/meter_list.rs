@@ -1,0 +1,173 @@
+//! The list of meters: those that are monitored and the others on the air, for `omnigate meters` and the topic `meters`.
+//!
+//! Pure: what is known goes in, a list that serialises to JSON comes out. No key is near it.
+
+use serde::Serialize;
+use wmbus::{Profiles, Security};
+
+use crate::meter::{Condition, Meter, MeterId};
+use crate::sighting::Sighting;
+use crate::store::meter_table::MeterMap;
+
+/// One meter. What was not heard is absent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListedMeter {
+    /// The serial number: eight digits.
+    pub id: String,
+    /// Three letters.
+    pub manufacturer: String,
+    /// Its name in topics, `<manufacturerKey>-<deviceId>`, if it is monitored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitored: Option<String>,
+    /// How it fares if it is monitored: `unheard`, `reading`, or why its last telegram gave no reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// What was heard.
+    #[serde(flatten)]
+    pub heard: Option<Heard>,
+}
+
+/// What was heard of a meter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Heard {
+    /// What the maker calls the type of meter, if there is a profile for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The version in its address.
+    pub version: u8,
+    /// The medium in its address.
+    pub medium: u8,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium_name: Option<&'static str>,
+    /// How it encrypts, `none` if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// Seconds between telegrams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<f64>,
+    /// dBm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rssi: Option<i8>,
+    /// How many telegrams were heard.
+    pub telegrams: u64,
+    /// When the last was, UTC.
+    pub last_heard: String,
+}
+
+/// All meters: first the monitored ones by their numbers, then the others, those heard most often first.
+pub fn list(monitored: &MeterMap, others: &[Sighting], profiles: &Profiles) -> Vec<ListedMeter> {
+    let monitored = monitored
+        .iter()
+        .map(|(id, meter)| ListedMeter::monitored(*id, meter, profiles));
+    let others = others
+        .iter()
+        .map(|sighting| ListedMeter::other(sighting, profiles));
+    monitored.chain(others).collect()
+}
+
+impl ListedMeter {
+    fn monitored(id: MeterId, meter: &Meter, profiles: &Profiles) -> Self {
+        let memory = meter.memory();
+        let (condition, sighting) = (memory.condition, memory.sighting);
+        drop(memory);
+        Self {
+            monitored: Some(meter.name.to_string()),
+            state: Some(match condition {
+                Condition::Unheard => "unheard",
+                Condition::Reading => "reading",
+                Condition::Refused(reason) => reason,
+            }),
+            ..Self::of(id, sighting.as_ref(), profiles)
+        }
+    }
+
+    fn other(sighting: &Sighting, profiles: &Profiles) -> Self {
+        Self::of(MeterId::of(sighting.address), Some(sighting), profiles)
+    }
+
+    fn of(id: MeterId, sighting: Option<&Sighting>, profiles: &Profiles) -> Self {
+        Self {
+            id: id.identification.to_string(),
+            manufacturer: id.manufacturer.to_string(),
+            monitored: None,
+            state: None,
+            heard: sighting.map(|sighting| Heard::of(sighting, profiles)),
+        }
+    }
+}
+
+impl Heard {
+    fn of(sighting: &Sighting, profiles: &Profiles) -> Self {
+        let address = sighting.address;
+        Self {
+            model: profiles.find(address).map(|profile| profile.model.clone()),
+            version: address.version,
+            medium: address.medium.0,
+            medium_name: address.medium.name(),
+            encryption: sighting.security.as_ref().map(Security::to_string),
+            interval: sighting
+                .interval()
+                .map(|interval| interval.as_millis() as f64 / 1000.0),
+            rssi: sighting.rssi.map(|rssi| rssi.dbm()),
+            telegrams: sighting.telegrams,
+            last_heard: sighting.last_heard.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::meter::MeterName;
+    use crate::sighting::tests::telegram;
+
+    fn meter(device_id: &str) -> (MeterId, Arc<Meter>) {
+        let id = MeterId {
+            manufacturer: "KAM".parse().unwrap(),
+            identification: device_id.parse().unwrap(),
+        };
+        let name = MeterName {
+            manufacturer_key: "kam".to_owned(),
+            device_id: device_id.to_owned(),
+        };
+        (id, Arc::new(Meter::new(name, String::new(), None)))
+    }
+
+    fn json_of(monitored: &[(MeterId, Arc<Meter>)], others: &[Sighting]) -> Value {
+        let monitored = monitored.iter().cloned().collect();
+        json!(list(&monitored, others, &Profiles::embedded()))
+    }
+
+    #[test]
+    fn says_how_monitored_meters_fare() {
+        let (silent, wrong) = (meter("1"), meter("32666857"));
+        let mut memory = wrong.1.memory();
+        memory.hear(&telegram(32_666_857, 0));
+        memory.hear(&telegram(32_666_857, 16));
+        memory.note(Condition::Refused("key rejected"));
+        drop(memory);
+        assert_eq!(
+            json_of(&[silent, wrong], &[]),
+            json!([
+                {"id": "00000001", "manufacturer": "KAM", "monitored": "kam-1", "state": "unheard"},
+                {"id": "32666857", "manufacturer": "KAM", "monitored": "kam-32666857", "state": "key rejected",
+                    "model": "OmniPower", "version": 48, "medium": 2, "medium_name": "electricity", "encryption": "none",
+                    "interval": 16.0, "rssi": -71, "telegrams": 2, "last_heard": "1970-01-01T00:00:16Z"},
+            ])
+        );
+    }
+
+    #[test]
+    fn others_have_no_state() {
+        let listed = json_of(&[], &[Sighting::of(&telegram(5, 0))]);
+        assert_eq!(listed[0]["id"], "00000005");
+        for absent in ["monitored", "state", "interval"] {
+            assert_eq!(listed[0].get(absent), None, "{absent}");
+        }
+    }
+}
