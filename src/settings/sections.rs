@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use omnigate_actors::commander::Pace;
 use omnigate_actors::driver::Source;
 use omnigate_actors::driver::dongle::{Timing, Wanted};
 use omnigate_actors::driver::port::PortPath;
 use omnigate_actors::mqtt::{Broker, BrokerUrl, Tls};
 use omnigate_actors::secrets::Secret;
+use omnigate_actors::set_message;
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
@@ -161,9 +163,39 @@ pub struct Mqtt {
     /// A file that holds the stop token and nothing else. Default: none.
     #[serde(default)]
     pub stop_token_file: Option<PathBuf>,
+    /// The largest set message that is read; larger ones are answered and change nothing. Bytes, 1000 to 67108864. Default: 4194304.
+    #[serde(default = "set_max_bytes")]
+    pub set_max_bytes: Bounded<1000, 67_108_864>,
+    /// The most entries that a set message may have; one with more is answered and changes nothing. Meters, 1 to 100000. Default: 10000.
+    #[serde(default = "set_max_meters")]
+    pub set_max_meters: Bounded<1, 100_000>,
+    /// So many set messages are applied at once after a quiet time. Messages, 1 to 1000. Default: 10.
+    #[serde(default = "set_burst")]
+    pub set_burst: Bounded<1, 1000>,
+    /// After so long one more set message is applied; of those that wait meanwhile only the latest is. Seconds, 1 to 3600. Default: 1.
+    #[serde(default = "set_interval")]
+    pub set_interval: Bounded<1, 3600>,
 }
 
 impl Mqtt {
+    /// How large a set message may be.
+    pub fn set_limits(&self) -> set_message::Limits {
+        // Both numbers fit 32 bits.
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        set_message::Limits {
+            bytes: size(self.set_max_bytes.number()),
+            meters: size(self.set_max_meters.number()),
+        }
+    }
+
+    /// How often set messages may come.
+    pub fn set_pace(&self) -> Pace {
+        Pace {
+            burst: u32::try_from(self.set_burst.number()).unwrap_or(u32::MAX),
+            interval: self.set_interval.seconds(),
+        }
+    }
+
     /// The same in the words of the MQTT session.
     pub fn broker(&self) -> Broker {
         Broker {
@@ -286,6 +318,22 @@ pub type KeepAlive = Bounded<5, 3600>;
 
 const fn keep_alive() -> KeepAlive {
     KeepAlive::constant::<30>()
+}
+
+const fn set_max_bytes() -> Bounded<1000, 67_108_864> {
+    Bounded::constant::<4_194_304>()
+}
+
+const fn set_max_meters() -> Bounded<1, 100_000> {
+    Bounded::constant::<10_000>()
+}
+
+const fn set_burst() -> Bounded<1, 1000> {
+    Bounded::constant::<10>()
+}
+
+const fn set_interval() -> Bounded<1, 3600> {
+    Bounded::constant::<1>()
 }
 
 const fn yes() -> bool {

@@ -31,6 +31,14 @@ fn little_is_enough() {
     );
     assert_eq!(settings.mqtt.url.to_string(), "mqtt://localhost:1883");
     assert!(settings.log.syslog);
+    assert_eq!(
+        settings.mqtt.set_limits(),
+        omnigate_actors::set_message::Limits::default()
+    );
+    assert_eq!(
+        settings.mqtt.set_pace(),
+        omnigate_actors::commander::Pace::default()
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use omnigate_actors::clock;
-use omnigate_actors::commander::{self, Commander, Pace};
+use omnigate_actors::commander::{self, Commander};
 use omnigate_actors::counters::{Count, Counters};
 use omnigate_actors::dispatcher::{self, Dispatcher};
 use omnigate_actors::driver::status::StatusSender;
@@ -23,7 +23,6 @@ use omnigate_actors::parser::{self, Parser};
 use omnigate_actors::publisher::{self, Flush, Publisher};
 use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
 use omnigate_actors::rejects::Rejects;
-use omnigate_actors::set_message;
 use omnigate_actors::status::StatusBoard;
 use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::store::outbox::MemoryOutbox;
@@ -137,8 +136,8 @@ impl Gateway {
             meters: meters.addr.clone().recipient(),
             stop: ends.stop,
             stop_token: settings.mqtt.stop_token.clone(),
-            limits: set_message::Limits::default(),
-            pace: Pace::default(),
+            limits: settings.mqtt.set_limits(),
+            pace: settings.mqtt.set_pace(),
             turn: Turn::default(),
             counters: Arc::clone(&counters),
             log: of_actor("commander"),

@@ -8,6 +8,7 @@ use paho_mqtt::ConnectOptionsBuilder;
 use tempfile::TempDir;
 
 use crate::support::broker::Broker;
+use crate::support::certificates::Authority;
 use crate::support::free_port;
 use crate::support::gateway::{GATEWAY, Options};
 use crate::support::subscriber::Subscriber;
@@ -19,6 +20,7 @@ const OTHER_PASSWORD: &str = "battery staple";
 struct Strict {
     broker: Broker,
     tls_port: u16,
+    authority: Authority,
     folder: TempDir,
 }
 
@@ -30,38 +32,19 @@ impl Strict {
             "mosquitto_passwd",
             &["-b", "-c", &text(&path("users")), "gateway", PASSWORD],
         );
-        run(
-            "openssl",
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost",
-                "-keyout",
-                &text(&path("key")),
-                "-out",
-                &text(&path("certificate")),
-            ],
-        );
+        let authority = Authority::new(folder.path());
+        let own = authority.issue("broker", "DNS:localhost");
         let tls_port = free_port();
         let settings = format!(
             "allow_anonymous false\npassword_file {}\nlistener {tls_port} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
             text(&path("users")),
-            text(&path("certificate")),
-            text(&path("key")),
+            text(&own.certificate),
+            text(&own.key),
         );
         Self {
             broker: Broker::with_settings(&settings),
             tls_port,
+            authority,
             folder,
         }
     }
@@ -90,10 +73,7 @@ fn with_tls_and_the_password_from_a_file() {
     let observer = strict.observer();
     let _gateway = Options::stdin_at(&strict.tls_url())
         .mqtt("username = \"gateway\"")
-        .mqtt(&format!(
-            "ca_file = {:?}",
-            strict.folder.path().join("certificate")
-        ))
+        .mqtt(&format!("ca_file = {:?}", strict.authority.file()))
         .mqtt(&format!(
             "password_file = {:?}",
             strict.file("password", &format!("{PASSWORD}\n"))
@@ -153,6 +133,31 @@ fn a_broker_that_nobody_vouches_for_gets_no_password() {
             .output()
             .contains("connected to the broker, actor: publisher")
     );
+}
+
+/// The address 0.0.0.0 is this machine too, but none that is known to be: it stands for a broker elsewhere.
+#[test]
+fn a_password_and_a_set_message_in_the_clear_are_warned_of() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let warnings = [
+        "the password goes over a connection that is not encrypted and can be read on the way",
+        "the meters' keys can be read on the way",
+    ];
+    for (host, warned) in [("0.0.0.0", true), ("127.0.0.1", false)] {
+        let gateway = Options::stdin_at(&format!("mqtt://{host}:{}", broker.port()))
+            .mqtt("username = \"gateway\"")
+            .mqtt(&format!("password = \"{PASSWORD}\""))
+            .start();
+        gateway.wait_for_output("commands are heard");
+        subscriber.forget();
+        subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), "[]");
+        subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
+        gateway.wait_for_output("set message applied");
+        for warning in warnings {
+            assert_eq!(gateway.output().contains(warning), warned, "{warning}");
+        }
+    }
 }
 
 fn run(program: &str, arguments: &[&str]) {

@@ -22,6 +22,7 @@ mod mistakes_are_named;
 mod readings_reach_the_broker;
 mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
+mod the_broker_lets_each_do_his_part;
 mod the_demo_shows_every_message;
 mod the_readme_tells_the_truth;
 mod the_serial_line_may_do_anything;

@@ -11,7 +11,7 @@ use super::{free_port, wait_for};
 /// Runs until it is dropped.
 pub struct Broker {
     port: u16,
-    settings: String,
+    configuration: String,
     folder: TempDir,
     process: Option<Child>,
 }
@@ -24,9 +24,17 @@ impl Broker {
 
     /// A broker with these lines of `mosquitto.conf` behind the listener's.
     pub fn with_settings(settings: &str) -> Self {
+        Self::configured(|port| {
+            format!("listener {port} 127.0.0.1\nmax_queued_messages 0\nuser root\n{settings}")
+        })
+    }
+
+    /// A broker with this `mosquitto.conf` for a free port.
+    pub fn configured(configuration: impl FnOnce(u16) -> String) -> Self {
+        let port = free_port();
         let mut broker = Self {
-            port: free_port(),
-            settings: settings.to_owned(),
+            port,
+            configuration: configuration(port),
             folder: tempfile::tempdir().unwrap(),
             process: None,
         };
@@ -53,16 +61,16 @@ impl Broker {
     /// Starts it again on the same port. It remembers nothing.
     pub fn resume(&mut self) {
         let configuration = self.folder.path().join("mosquitto.conf");
-        let listener = format!(
-            "listener {} 127.0.0.1\nmax_queued_messages 0\nuser root\n",
-            self.port
-        );
-        fs::write(&configuration, listener + &self.settings).unwrap();
+        fs::write(&configuration, &self.configuration).unwrap();
+        let output = fs::File::create(self.folder.path().join(OUTPUT)).unwrap();
         let process = Command::new(MOSQUITTO)
+            .arg("-v")
             .arg("-c")
             .arg(&configuration)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
             .spawn()
             .unwrap_or_else(|error| {
                 panic!("the tests need {MOSQUITTO} (Debian package mosquitto): {error}")
@@ -77,7 +85,13 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let output = fs::read_to_string(self.folder.path().join(OUTPUT));
+            eprintln!("the broker said:\n{}", output.unwrap_or_default());
+        }
     }
 }
+
+const OUTPUT: &str = "output";
 
 const MOSQUITTO: &str = "/usr/sbin/mosquitto";

@@ -1,6 +1,7 @@
 //! The real program, started as an operator would.
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ pub const GATEWAY: &str = "706462169";
 /// Runs `omnigate run` until it is dropped.
 pub struct Gateway {
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How to start the gateway.
@@ -104,8 +105,15 @@ impl Options {
             .envs(self.environment);
         Gateway {
             process: Process::start(command),
-            _folder: folder,
+            folder,
         }
+    }
+}
+
+impl Gateway {
+    /// The folder with its settings and what it keeps.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 

@@ -2,9 +2,12 @@
 
 pub mod air;
 pub mod broker;
+#[path = "../../../actors/tests/delivery/support/certificates.rs"]
+pub mod certificates;
 pub mod door;
 pub mod gateway;
 pub mod process;
+pub mod secrets;
 pub mod subscriber;
 pub mod telegrams;
 

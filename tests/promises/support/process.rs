@@ -58,6 +58,11 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

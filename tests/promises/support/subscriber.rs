@@ -7,7 +7,7 @@ use paho_mqtt as mqtt;
 use serde_json::Value;
 
 use super::broker::Broker;
-use super::wait_for;
+use super::{DEADLINE, wait_for};
 
 /// A message as the broker passed it on.
 #[derive(Debug, Clone)]
@@ -34,10 +34,18 @@ impl Subscriber {
         Self::connect_as(broker, mqtt::ConnectOptionsBuilder::new())
     }
 
-    /// With the user name, password or TLS that the caller put into `options`.
-    pub fn connect_as(broker: &Broker, mut options: mqtt::ConnectOptionsBuilder) -> Self {
+    /// With the user name and password that the caller put into `options`.
+    pub fn connect_as(broker: &Broker, options: mqtt::ConnectOptionsBuilder) -> Self {
+        let uri = format!("tcp://127.0.0.1:{}", broker.port());
+        let subscriber = Self::connect_to(&uri, options).unwrap();
+        subscriber.wait_until_subscribed();
+        subscriber
+    }
+
+    /// At this address, where the broker may grant less than everything.
+    pub fn connect_to(uri: &str, mut options: mqtt::ConnectOptionsBuilder) -> mqtt::Result<Self> {
         let creation = mqtt::CreateOptionsBuilder::new()
-            .server_uri(format!("tcp://127.0.0.1:{}", broker.port()))
+            .server_uri(uri)
             .client_id(format!("observer-{}", super::free_port()))
             .persistence(None)
             .finalize();
@@ -59,10 +67,16 @@ impl Subscriber {
             .automatic_reconnect(Duration::from_millis(50), Duration::from_millis(200))
             .clean_session(true)
             .finalize();
-        client.connect(options).wait().unwrap();
-        let subscriber = Self { client, received };
-        subscriber.wait_until_subscribed();
-        subscriber
+        let connected = client
+            .connect(options)
+            .wait_for(DEADLINE)
+            .and_then(|_| client.subscribe("#", 1).wait_for(DEADLINE));
+        if let Err(error) = connected {
+            // The library hangs when the last handle of a client is dropped by its own callback, which may hold one yet.
+            std::mem::forget(client);
+            return Err(error);
+        }
+        Ok(Self { client, received })
     }
 
     /// Everything received so far.
