@@ -24,10 +24,12 @@ use omnigate_actors::publisher::{Announce, Publish};
 use omnigate_actors::raw_telegram::RawTelegram;
 use omnigate_actors::rejects::Rejects;
 use omnigate_actors::set_message::{Limits, SetMessage};
+use omnigate_actors::store::disk::{DiskStore, Limits as StoreLimits};
 use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::{Child, Root, supervise};
 use omnigate_actors::tree;
 use slog::{Discard, Logger, o};
+use tempfile::TempDir;
 use tokio::sync::watch;
 use wmbus::Profiles;
 
@@ -63,6 +65,7 @@ struct Pipeline {
     meters: Child<Meters>,
     arrived: Arc<AtomicUsize>,
     counters: Arc<Counters>,
+    _folder: TempDir,
 }
 
 impl Pipeline {
@@ -74,8 +77,19 @@ impl Pipeline {
         let arrived = Arc::new(AtomicUsize::new(0));
         let door = Door(Arc::clone(&arrived)).start();
         let (routes, routes_of_meters) = watch::channel(Arc::new(HashMap::new()));
+        let table = Arc::new(MeterTable::new());
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = DiskStore::open(
+            folder.path(),
+            StoreLimits::default(),
+            Arc::clone(&table) as _,
+            Arc::clone(&counters),
+            log.clone(),
+        )
+        .unwrap();
         let config = meters::Config {
-            table: Arc::new(MeterTable::new()),
+            table,
+            store: Arc::new(store),
             handlers: Handlers::default(),
             routes: Arc::new(routes),
             announce: Forward::to(door.clone()),
@@ -118,6 +132,7 @@ impl Pipeline {
             meters,
             arrived,
             counters,
+            _folder: folder,
         }
     }
 

@@ -46,6 +46,16 @@ pub struct MeterName {
     pub device_id: String,
 }
 
+impl MeterName {
+    /// The meter that has this name; `None` if no meter can have it.
+    pub fn id(&self) -> Option<MeterId> {
+        Some(MeterId {
+            manufacturer: self.manufacturer_key.parse().ok()?,
+            identification: self.device_id.parse().ok()?,
+        })
+    }
+}
+
 impl fmt::Display for MeterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.manufacturer_key, self.device_id)

@@ -1,4 +1,4 @@
-//! Meters: the set of monitored meters. Receives `ApplySet`; starts, keeps, re-keys and stops one `MeterHandler` per meter, tells the
+//! Meters: the set of monitored meters. Receives `ApplySet` and `Restore`; starts, keeps, re-keys and stops one `MeterHandler` per meter, tells the
 //! Dispatcher the routes and the Publisher which channels to announce.
 //!
 //! Owns the meter table and the handlers; both outlive it, so that its own restart disturbs no meter. Ends only by a bug.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
-use slog::{Logger, debug};
+use slog::{Logger, debug, info, warn};
 use tokio::sync::watch;
 
 use crate::dispatcher::Routes;
@@ -17,6 +17,7 @@ use crate::meter::{Meter, MeterId};
 use crate::meter_handler::{self, MeterHandler};
 use crate::publisher::{Announce, Announcement, Publish};
 use crate::set_message::{SetMessage, SetReport};
+use crate::store::disk::{DiskStore, MetersSource, StoredMeter};
 use crate::store::meter_table::{MeterMap, MeterTable};
 use crate::supervision::{Child, ChildSpec, Monitor, Root, supervise};
 use crate::tree;
@@ -26,6 +27,8 @@ use crate::tree;
 pub struct Config {
     /// The monitored meters.
     pub table: Arc<MeterTable>,
+    /// Keeps them on disk.
+    pub store: Arc<DiskStore>,
     /// Their handlers.
     pub handlers: Handlers,
     /// Where the Dispatcher reads the routes.
@@ -82,12 +85,29 @@ pub struct Meters {
 #[rtype(result = "SetReport")]
 pub struct ApplySet(pub SetMessage);
 
+/// Monitors the meters that an earlier run of the program has stored, unless a set message came first.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Restore(pub Vec<StoredMeter>);
+
 impl Meters {
     /// A new life.
     pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
         Self {
             config,
             monitor: Arc::clone(monitor),
+        }
+    }
+
+    /// Makes these the monitored meters.
+    fn adopt(&self, meters: MeterMap, ctx: &mut Context<Self>) {
+        let announcements = self.announcements(&meters);
+        self.config.table.replace(meters);
+        self.adjust_handlers();
+        if !announcements.is_empty() {
+            self.config
+                .announce
+                .send(Announce(announcements), &self.monitor, ctx);
         }
     }
 
@@ -193,15 +213,33 @@ impl Handler<ApplySet> for Meters {
     fn handle(&mut self, ApplySet(set): ApplySet, ctx: &mut Self::Context) -> Self::Result {
         faults::hit("meters", "");
         let (meters, report) = self.merge(set);
-        let announcements = self.announcements(&meters);
         debug!(self.config.log, "set of meters applied"; "meters" => meters.len(), "refused" => report.refused());
-        self.config.table.replace(meters);
-        self.adjust_handlers();
-        if !announcements.is_empty() {
-            self.config
-                .announce
-                .send(Announce(announcements), &self.monitor, ctx);
-        }
+        self.adopt(meters, ctx);
+        self.config.store.meters_changed();
         MessageResult(report)
+    }
+}
+
+impl Handler<Restore> for Meters {
+    type Result = ();
+
+    fn handle(&mut self, Restore(stored): Restore, ctx: &mut Self::Context) {
+        if self.config.table.are_known() {
+            return;
+        }
+        let count = stored.len();
+        let meters: MeterMap = stored
+            .into_iter()
+            .filter_map(|stored| {
+                let id = stored.name.id()?;
+                let meter = Meter::new(stored.name, stored.device_key, stored.key);
+                Some((id, Arc::new(meter)))
+            })
+            .collect();
+        if meters.len() < count {
+            warn!(self.config.log, "stored meters whose names make no sense are left out"; "meters" => count - meters.len());
+        }
+        info!(self.config.log, "the meters of the last run are monitored"; "meters" => meters.len());
+        self.adopt(meters, ctx);
     }
 }

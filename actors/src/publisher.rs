@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
-use slog::warn;
+use slog::{error, warn};
 use wmbus::Profile;
 
 use crate::counters::Count;
@@ -27,8 +27,8 @@ use crate::faults;
 use crate::meter::MeterName;
 use crate::mqtt::{Connection, Event, Outgoing, QoS, Session};
 use crate::recalc::{Values, config_payload, data_payloads};
-use crate::store::outbox::NewRow;
-use crate::supervision::{Monitor, Waiting};
+use crate::store::outbox::{NewRow, OutboxState, Row};
+use crate::supervision::{Monitor, Waiting, unwinding};
 
 pub use announcements::Announcements;
 pub use config::Config;
@@ -49,7 +49,8 @@ pub struct Publisher {
     batch: Vec<Outgoing>,
     status: StatusDuty,
     farewell: Option<Farewell>,
-    dropped_before: u64,
+    /// The outbox as it was when losses were last reported.
+    reported: OutboxState,
     /// While there is no connection.
     away: Option<Waiting>,
     /// While the MQTT library hangs.
@@ -68,7 +69,7 @@ impl Publisher {
             in_flight: InFlight::default(),
             batch: Vec::new(),
             farewell: None,
-            dropped_before: 0,
+            reported: OutboxState::default(),
             away: None,
             hanging: None,
         }
@@ -90,7 +91,7 @@ impl Publisher {
             received_at: reading.received_at,
             body: values.into_bytes(),
         };
-        self.config.outbox.push(row, reading.raw);
+        self.config.outbox.push(row, None, reading.raw);
     }
 
     /// A meter without channels has nothing to announce.
@@ -167,6 +168,11 @@ impl Publisher {
         let Some(row) = self.config.outbox.next() else {
             return false;
         };
+        let _hand = RowInHand {
+            config: &self.config,
+            row: &row,
+        };
+        faults::hit("publisher.row", &row.reading.meter);
         let topic: Arc<str> = self.config.topics.data(&row.reading.meter).into();
         let before = self.batch.len();
         let payloads = data_payloads(&row.reading.body, row.reading.received_at);
@@ -208,12 +214,16 @@ impl Publisher {
     }
 
     fn report_dropped(&mut self) {
-        let dropped = self.config.outbox.state().dropped;
-        if dropped > self.dropped_before {
+        let state = self.config.outbox.state();
+        if state.dropped > self.reported.dropped {
             warn!(self.config.log, "the outbox is full: the oldest readings were dropped";
-                "reason" => "outbox full", "count" => dropped - self.dropped_before, "total" => dropped);
-            self.dropped_before = dropped;
+                "reason" => "outbox full", "count" => state.dropped - self.reported.dropped, "total" => state.dropped);
         }
+        if state.expired > self.reported.expired {
+            warn!(self.config.log, "readings were dropped because the broker was away for too long";
+                "reason" => "readings too old", "count" => state.expired - self.reported.expired, "total" => state.expired);
+        }
+        self.reported = state;
     }
 
     /// A library that hangs is a wait beyond its limit, which ends the process.
@@ -242,6 +252,7 @@ impl Publisher {
         self.watch_session();
         self.report_dropped();
         self.keep_status();
+        self.advance_farewell();
     }
 }
 
@@ -251,7 +262,7 @@ impl Actor for Publisher {
     fn started(&mut self, ctx: &mut Self::Context) {
         faults::hit("publisher.started", "");
         self.begin_again();
-        self.dropped_before = self.config.outbox.state().dropped;
+        self.reported = self.config.outbox.state();
         self.away = Some(self.monitor.waiting_for_ever("the broker"));
         match Session::start(
             self.config.session(),
@@ -321,6 +332,38 @@ impl Handler<Flush> for Publisher {
 
     fn handle(&mut self, Flush { within }: Flush, ctx: &mut Self::Context) -> Self::Result {
         self.begin_farewell(within, ctx)
+    }
+}
+
+/// The row in hand, for as long as its messages are made. If that fails the Publisher, the outbox counts it, and a row that does it again
+/// and again goes to the rejects.
+struct RowInHand<'a> {
+    config: &'a Config,
+    row: &'a Row,
+}
+
+impl Drop for RowInHand<'_> {
+    fn drop(&mut self) {
+        let Some(panic) = unwinding() else {
+            return;
+        };
+        let Config {
+            outbox,
+            rejects,
+            log,
+            ..
+        } = self.config;
+        if let Some(row) = outbox.crashed(self.row.id) {
+            let reading = &row.reading;
+            error!(log, "a reading is given up: it made the Publisher fail again and again";
+                "meter" => %reading.meter, "received_at" => %reading.received_at, "error" => %panic);
+            rejects.push_bytes(
+                ACTOR,
+                &reading.body,
+                reading.received_at,
+                &panic.to_string(),
+            );
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::supervision::{bounded, unwinding};
 pub struct Reject {
     /// The actor that rejected it, or that failed while it handled it.
     pub actor: &'static str,
-    /// As received; at most [`Rejects::LONGEST_TELEGRAM`] bytes of it.
+    /// As received; at most [`Rejects::LONGEST_TELEGRAM`] bytes of it. Of a reading that could not be sent, what was in the outbox.
     pub telegram: Box<[u8]>,
     /// When it was received, UTC.
     pub received_at: Timestamp,
@@ -51,15 +51,25 @@ impl Rejects {
     /// Adds a telegram, and drops the oldest where there are too many. The bytes are copied, so a telegram that a source waits for is
     /// not held up here.
     pub fn push(&self, actor: &'static str, telegram: &RawTelegram, reason: &str) {
+        self.push_bytes(actor, telegram.bytes(), telegram.received_at(), reason);
+    }
+
+    /// The same for what is left of a telegram in the outbox.
+    pub fn push_bytes(
+        &self,
+        actor: &'static str,
+        bytes: &[u8],
+        received_at: Timestamp,
+        reason: &str,
+    ) {
         self.0.total.fetch_add(1, Relaxed);
         if self.0.capacity == 0 {
             return;
         }
-        let bytes = telegram.bytes();
         let reject = Reject {
             actor,
             telegram: bytes.get(..Self::LONGEST_TELEGRAM).unwrap_or(bytes).into(),
-            received_at: telegram.received_at(),
+            received_at,
             reason: bounded(reason, Self::LONGEST_REASON).to_owned(),
         };
         let mut list = self.lock();

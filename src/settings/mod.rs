@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
 pub use self::secrets::Environment;
-pub use self::sections::{Driver, Gateway, Log, Mqtt};
+pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox};
 
 /// Where the settings are, unless the command line or `OMNIGATE_CONFIG` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/omnigate/omnigate.toml";
@@ -31,6 +31,8 @@ pub struct Settings {
     pub driver: Driver,
     /// `[mqtt]`
     pub mqtt: Mqtt,
+    /// `[outbox]`
+    pub outbox: Outbox,
     /// `[log]`
     pub log: Log,
 }
@@ -58,6 +60,7 @@ impl Settings {
         let (gateway, _) = document.section::<Gateway>("gateway");
         let (driver, driver_keys) = document.section::<Driver>("driver");
         let (mqtt, mqtt_keys) = document.section::<Mqtt>("mqtt");
+        let (outbox, _) = document.section::<Outbox>("outbox");
         let (log, _) = document.section::<Log>("log");
         let mut mistakes = document.mistakes();
         if let Some(driver) = &driver {
@@ -68,12 +71,15 @@ impl Settings {
             mqtt.find_secrets(&mqtt_keys, environment, &mut mistakes);
             mqtt
         });
-        match (gateway, driver, mqtt, log) {
-            (Some(gateway), Some(driver), Some(mqtt), Some(log)) if mistakes.is_empty() => {
+        match (gateway, driver, mqtt, outbox, log) {
+            (Some(gateway), Some(driver), Some(mqtt), Some(outbox), Some(log))
+                if mistakes.is_empty() =>
+            {
                 Ok(Self {
                     gateway,
                     driver,
                     mqtt,
+                    outbox,
                     log,
                 })
             }

@@ -1,6 +1,7 @@
 //! The sections of the settings file. `deploy/omnigate.toml` documents the same keys for the operator; a test compares the two.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use omnigate_actors::commander::Pace;
 use omnigate_actors::driver::Source;
@@ -9,6 +10,7 @@ use omnigate_actors::driver::port::PortPath;
 use omnigate_actors::mqtt::{Broker, BrokerUrl, Tls};
 use omnigate_actors::secrets::Secret;
 use omnigate_actors::set_message;
+use omnigate_actors::store::disk::Limits;
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
@@ -23,7 +25,8 @@ pub struct Gateway {
     /// Its id in topics: 1 to 64 letters, digits, `-`, `_` and `.`. Must be given; no two gateways at one broker may share it.
     #[serde(deserialize_with = "from_text")]
     pub id: GatewayId,
-    /// The folder for what must survive a restart; nothing is kept there yet. Default: `/var/lib/omnigate`.
+    /// The folder for what must survive a restart: readings that the broker has not acknowledged, the meters with their keys, what is
+    /// remembered of them. Made if it is not there; only the gateway's user can read it. Default: `/var/lib/omnigate`.
     #[serde(default = "state_dir")]
     pub state_dir: PathBuf,
 }
@@ -271,6 +274,37 @@ impl Mqtt {
     }
 }
 
+/// `[outbox]`: how surely and how long readings are kept that the broker has not acknowledged.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    /// A power cut costs at most what was received in this time; with 0 every reading is on disk for certain before it is sent. Seconds, 0
+    /// to 3600. Default: 5.
+    #[serde(default = "sync_interval")]
+    pub sync_interval: Bounded<0, 3600>,
+    /// The database may be so large; beyond it the oldest readings go, counted and reported. MiB, 1 to 65,536. Default: 256, which is
+    /// about a million readings.
+    #[serde(default = "max_size")]
+    pub max_size: Bounded<1, 65_536>,
+    /// Readings older than this go, counted and reported. Days, 1 to 3650. Default: none, they are kept as long as there is room.
+    #[serde(default)]
+    pub max_age: Option<Bounded<1, 3650>>,
+}
+
+impl Outbox {
+    /// The same in the words of the store.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            sync_interval: self.sync_interval.seconds(),
+            bytes: self.max_size.number() << 20,
+            max_age: self
+                .max_age
+                .map(|days| Duration::from_secs(days.number() * 86_400)),
+            ..Limits::default()
+        }
+    }
+}
+
 /// `[log]`: what is logged, and where to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -334,6 +368,14 @@ const fn set_burst() -> Bounded<1, 1000> {
 
 const fn set_interval() -> Bounded<1, 3600> {
     Bounded::constant::<1>()
+}
+
+const fn sync_interval() -> Bounded<0, 3600> {
+    Bounded::constant::<5>()
+}
+
+const fn max_size() -> Bounded<1, 65_536> {
+    Bounded::constant::<256>()
 }
 
 const fn yes() -> bool {

@@ -265,6 +265,7 @@ fn exactly_the_keys_that_exist_are_documented() {
         ("gateway", fields::<Gateway>()),
         ("driver", fields::<Driver>()),
         ("mqtt", fields::<Mqtt>()),
+        ("outbox", fields::<Outbox>()),
         ("log", fields::<Log>()),
     ]
     .into();

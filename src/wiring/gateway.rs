@@ -17,20 +17,20 @@ use omnigate_actors::forward::Forward;
 use omnigate_actors::heard::Heard;
 use omnigate_actors::meter_handler;
 use omnigate_actors::meter_list;
-use omnigate_actors::meters::{self, Handlers, Meters};
+use omnigate_actors::meters::{self, Handlers, Meters, Restore};
 use omnigate_actors::mqtt::Turn;
 use omnigate_actors::parser::{self, Parser};
 use omnigate_actors::publisher::{self, Flush, Publisher};
 use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
 use omnigate_actors::rejects::Rejects;
 use omnigate_actors::status::StatusBoard;
+use omnigate_actors::store::disk::{DiskStore, Restored};
 use omnigate_actors::store::meter_table::MeterTable;
-use omnigate_actors::store::outbox::MemoryOutbox;
 use omnigate_actors::supervision::heartbeat::{Heartbeat, Limits};
 use omnigate_actors::supervision::{Child, Event, Root, supervise_on};
 use omnigate_actors::tree;
 use serde_json::json;
-use slog::{Logger, crit, info, o, warn};
+use slog::{Logger, crit, error, info, o, warn};
 use tokio::sync::{Semaphore, watch};
 use wmbus::Profiles;
 
@@ -44,6 +44,7 @@ use crate::settings::Settings;
 pub struct Gateway {
     root: Arc<Root>,
     log: Logger,
+    store: Arc<DiskStore>,
     publisher: Child<Publisher>,
     meters: Child<Meters>,
     handlers: Handlers,
@@ -92,12 +93,21 @@ impl Gateway {
         shown.on(&status);
         let of_actor = |name: &'static str| log.new(o!("actor" => name));
 
+        let (store, restored) = DiskStore::open(
+            &settings.gateway.state_dir,
+            settings.outbox.limits(),
+            Arc::clone(&table) as _,
+            Arc::clone(&counters),
+            log.new(o!("part" => "store")),
+        )?;
+        let store = Arc::new(store);
+        tell_of_health(&store, &status);
+
         let at = Arc::new(settings.mqtt.broker());
-        let outbox = Arc::new(MemoryOutbox::new(OUTBOX_BYTES, Arc::clone(&counters)));
         let config = publisher::Config::new(
             Arc::clone(&at),
             settings.gateway.id.topics().clone(),
-            outbox,
+            Arc::clone(&store),
             status,
             Arc::clone(&counters),
             rejects.clone(),
@@ -111,6 +121,7 @@ impl Gateway {
         let (routes, routes_of_meters) = watch::channel(Arc::new(HashMap::new()));
         let config = meters::Config {
             table: Arc::clone(&table),
+            store: Arc::clone(&store),
             handlers: handlers.clone(),
             routes: Arc::new(routes),
             announce: Forward::to(publisher.addr.clone()),
@@ -129,6 +140,7 @@ impl Gateway {
         let meters = supervise_on(&radio.handle(), &root, &tree::METERS, move |monitor| {
             Meters::new(config.clone(), monitor)
         });
+        restore(restored, meters.addr.clone(), log.clone());
 
         let config = commander::Config {
             broker: at,
@@ -207,6 +219,7 @@ impl Gateway {
         Ok(Self {
             root,
             log: log.clone(),
+            store,
             publisher,
             meters,
             handlers,
@@ -228,7 +241,7 @@ impl Gateway {
     }
 
     /// Stops in stages: the source, then the pipeline from its beginning, each actor after it has handled what waits for it, then the
-    /// Publisher after it has sent what the outbox holds.
+    /// Publisher after it has sent what the outbox holds, then the store after it has written what is left.
     pub async fn stop(self, reason: &Reason) {
         self.driver.stop().await;
         self.parser.stop().await;
@@ -251,6 +264,7 @@ impl Gateway {
             }
         }
         self.publisher.stop().await;
+        close(&self.store, &self.log).await;
         drop(self.heartbeat);
         self.radio.stop();
         self.broker.stop();
@@ -281,14 +295,53 @@ fn answer_commands(lock: &StateLock, verbs: Verbs, log: &Logger) -> Option<contr
         .ok()
 }
 
+/// Leaves on disk what the broker did not take.
+async fn close(store: &DiskStore, log: &Logger) {
+    if tokio::time::timeout(CLOSE_WITHIN, store.close())
+        .await
+        .is_err()
+    {
+        warn!(log, "the disk did not take everything in time"; "reason" => "disk too slow");
+    }
+    let state = store.state();
+    let kept = (state.waiting + state.sent).saturating_sub(store.unwritten());
+    if kept > 0 {
+        info!(log, "readings are kept for the next start"; "readings" => kept);
+    }
+}
+
+/// The status says at once when the disk fails and when it works again.
+fn tell_of_health(store: &DiskStore, status: &Arc<StatusBoard>) {
+    let (mut health, status) = (store.health(), Arc::clone(status));
+    actix_rt::spawn(async move {
+        while health.changed().await.is_ok() {
+            status.touch();
+        }
+    });
+}
+
+/// Gives the stored meters to Meters when the database could be read.
+fn restore(restored: Restored, meters: Addr<Meters>, log: Logger) {
+    actix_rt::spawn(async move {
+        if let Ok(Some(stored)) = restored.await
+            && meters.send(Restore(stored)).await.is_err()
+        {
+            error!(
+                log,
+                "the meters of the last run could not be restored: they are monitored after the next set message"
+            );
+        }
+    });
+}
+
 /// Telegrams kept for the curious.
 const REJECTS_KEPT: usize = 100;
 
-/// Room for readings while the broker is away: about 100,000.
-const OUTBOX_BYTES: usize = 32 << 20;
-
 /// How long the broker may take for the last readings when the gateway is told to stop.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the disk may take for what is left.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// For the readings of a file, whose end is not known in advance.
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_hours(24);

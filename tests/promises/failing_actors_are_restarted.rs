@@ -32,6 +32,23 @@ fn a_panic_in_the_publisher() {
 }
 
 #[test]
+fn a_reading_that_fails_the_publisher_twice_is_given_up_and_the_others_go_on() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = Options::stdin(&broker)
+        .faults("publisher.row:panic:x2")
+        .start();
+    gateway.wait_for_output("commands are heard");
+    monitor_the_meter(&subscriber);
+    gateway.feed([COMPACT_2_06]);
+    gateway.wait_for_output("a reading is given up");
+    gateway.feed([FULL_2_15]);
+    let data = subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/data"), 4);
+    assert_eq!(data[0].json()["value"].to_string(), "2.15");
+    assert_restarted(&gateway, "publisher");
+}
+
+#[test]
 fn a_panic_in_the_commander() {
     readings_go_on_after("commander:panic:1", "commander");
 }

@@ -11,6 +11,7 @@
 mod support;
 
 mod a_broker_may_want_tls_and_a_password;
+mod a_restart_forgets_nothing;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;

@@ -12,7 +12,7 @@ use crate::mqtt::{self, Broker, QoS, Turn};
 use crate::recalc::Topics;
 use crate::rejects::Rejects;
 use crate::status::{self, StatusBoard};
-use crate::store::outbox::Outbox;
+use crate::store::disk::{DiskStore, Health};
 
 /// What every life of the Publisher is made from.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Config {
     /// The gateway's topics.
     pub topics: Topics,
     /// The readings on their way.
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<DiskStore>,
     /// The announcements on their way.
     pub announcements: Announcements,
     /// What the status says.
@@ -49,20 +49,14 @@ impl Config {
     pub fn new(
         broker: Arc<Broker>,
         topics: Topics,
-        outbox: Arc<dyn Outbox>,
+        outbox: Arc<DiskStore>,
         status: Arc<StatusBoard>,
         counters: Arc<Counters>,
         rejects: Rejects,
         log: Logger,
     ) -> Self {
         let of = Arc::clone(&outbox);
-        status.add("outbox", move || {
-            let state = of.state();
-            json!({
-                "waiting": state.waiting, "sent": state.sent, "bytes": state.bytes, "dropped": state.dropped,
-                "oldest": state.oldest.map(|oldest| oldest.to_string()),
-            })
-        });
+        status.add("outbox", move || outbox_section(&of));
         let of = Arc::clone(&counters);
         status.add("counters", move || {
             of.all()
@@ -102,6 +96,24 @@ impl Config {
             counters: Arc::clone(&self.counters),
         }
     }
+}
+
+fn outbox_section(outbox: &DiskStore) -> serde_json::Value {
+    let state = outbox.state();
+    let disk = match &*outbox.health().borrow() {
+        _ if outbox.hangs() => json!({"state": "hanging"}),
+        Health::Opening => json!({"state": "opening"}),
+        Health::Working => json!({"state": "working"}),
+        Health::Failing { since, reason } => {
+            json!({"state": "failing", "since": since.to_string(), "reason": reason})
+        }
+    };
+    json!({
+        "waiting": state.waiting, "sent": state.sent, "bytes": state.bytes,
+        "oldest": state.oldest.map(|oldest| oldest.to_string()),
+        "dropped": state.dropped, "expired": state.expired,
+        "disk": disk, "not_on_disk": outbox.unwritten(),
+    })
 }
 
 /// Larger than any `offline`; of a larger status nothing is needed.

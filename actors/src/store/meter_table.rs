@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::meter::{Meter, MeterId};
+use super::disk::{MetersSource, StoredMeter};
+use crate::meter::{Meter, MeterId, MeterName};
 
 /// The monitored meters by who they are.
 pub type MeterMap = BTreeMap<MeterId, Arc<Meter>>;
 
-/// Shared by `Meters`, which writes it, and by the status, which shows it.
+/// Shared by `Meters`, which writes it, by the status, which shows it, and by the store, which keeps it on disk.
 pub struct MeterTable {
     meters: Mutex<MeterMap>,
     known: watch::Sender<bool>,
@@ -53,6 +54,24 @@ impl MeterTable {
 
     fn lock(&self) -> MutexGuard<'_, MeterMap> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MetersSource for MeterTable {
+    fn are_known(&self) -> bool {
+        *self.known.borrow()
+    }
+
+    fn stored(&self, with_memory: bool) -> Option<Vec<StoredMeter>> {
+        let _ = with_memory;
+        let stored = |meter: &Arc<Meter>| StoredMeter {
+            name: MeterName::clone(&meter.name),
+            device_key: meter.device_key.clone(),
+            key: meter.key().0,
+            memory: None,
+        };
+        self.are_known()
+            .then(|| self.lock().values().map(stored).collect())
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use omnigate_actors::counters::Count;
-use omnigate_actors::publisher::{Announce, Announcement, FlushReport};
+use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading};
 use omnigate_actors::raw_telegram::RawTelegram;
 use serde_json::{Value, json};
 
 use crate::support::broker::Broker;
 use crate::support::network::Network;
 use crate::support::system::{
-    Readings, RunningPublisher, System, meter, publisher_config, topic, wait,
+    Readings, RunningPublisher, System, meter, publisher_config, topic, wait, without_disk,
 };
 use crate::support::wait_for;
 use crate::support::watcher::{Heard, Watcher};
@@ -424,18 +424,13 @@ fn a_full_outbox_drops_the_oldest_and_says_so() {
     let mut broker = Broker::start();
     broker.kill();
     let system = System::new();
-    let mut config = publisher_config(&broker.url());
-    config.outbox = Arc::new(omnigate_actors::store::outbox::MemoryOutbox::new(
-        3500,
-        Arc::clone(&config.counters),
-    ));
-    let publisher = system.publisher(config);
+    let publisher = system.publisher(without_disk(&broker.url(), 3500));
     let mut readings = Readings::new();
     for _ in 0..30 {
         publisher.publish(readings.next_of(1));
     }
     let state = publisher.outbox.state();
-    assert!(state.waiting < 15 && state.bytes <= 3500, "{state:?}");
+    assert!(state.waiting < 15, "{state:?}");
     assert_eq!(state.waiting as u64 + state.dropped, 30);
     assert_eq!(
         publisher.counters.value(Count::OutboxDropped),
@@ -466,20 +461,40 @@ fn a_reading_without_channels_is_counted_and_not_sent() {
 }
 
 #[test]
-fn a_source_that_loses_nothing_waits_for_the_acknowledgement() {
+fn a_source_that_loses_nothing_waits_for_the_disk() {
     let mut broker = Broker::start();
     broker.kill();
     let permits = Arc::new(tokio::sync::Semaphore::new(1));
     let system = System::new();
     let publisher = system.publisher(publisher_config(&broker.url()));
-    let mut reading = Readings::new().next_of(1);
-    let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
-    reading.raw = RawTelegram::lossless(reading.raw.bytes(), reading.received_at, permit);
-    publisher.publish(reading);
+    publisher.publish(lossless(&permits));
+    wait_for("the reading to be on disk", || {
+        (publisher.outbox.unwritten() == 0).then_some(())
+    });
+    assert_eq!(permits.available_permits(), 1);
+    assert_eq!(publisher.outbox.state().waiting, 1);
+}
+
+#[test]
+fn a_source_that_loses_nothing_waits_for_the_acknowledgement_while_the_disk_does_not_work() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let permits = Arc::new(tokio::sync::Semaphore::new(1));
+    let system = System::new();
+    let publisher = system.publisher(without_disk(&broker.url(), 1 << 20));
+    publisher.publish(lossless(&permits));
     assert_eq!(permits.available_permits(), 0);
     broker.resume();
     wait_until_empty(&publisher);
     assert_eq!(permits.available_permits(), 1);
+}
+
+/// A reading of a source that waits for a permit.
+fn lossless(permits: &Arc<tokio::sync::Semaphore>) -> MeterReading {
+    let mut reading = Readings::new().next_of(1);
+    let permit = Arc::clone(permits).try_acquire_owned().unwrap();
+    reading.raw = RawTelegram::lossless(reading.raw.bytes(), reading.received_at, permit);
+    reading
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The real program, started as an operator would.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -21,8 +21,10 @@ pub struct Gateway {
 
 /// How to start the gateway.
 pub struct Options {
+    state_dir: Option<PathBuf>,
     driver: String,
     mqtt: String,
+    outbox: String,
     environment: Vec<(String, String)>,
 }
 
@@ -63,8 +65,10 @@ impl Options {
 
     fn at(url: &str, driver: &str) -> Self {
         Self {
+            state_dir: None,
             driver: driver.to_owned(),
             mqtt: format!("url = \"{url}\"\n"),
+            outbox: String::new(),
             environment: Vec::new(),
         }
     }
@@ -73,6 +77,19 @@ impl Options {
     pub fn mqtt(mut self, line: &str) -> Self {
         self.mqtt += line;
         self.mqtt += "\n";
+        self
+    }
+
+    /// With a further line in the section `[outbox]`.
+    pub fn outbox(mut self, line: &str) -> Self {
+        self.outbox += line;
+        self.outbox += "\n";
+        self
+    }
+
+    /// With this folder for what must survive a restart; otherwise it has one of its own, which ends with it.
+    pub fn state_dir(mut self, path: &Path) -> Self {
+        self.state_dir = Some(path.to_owned());
         self
     }
 
@@ -90,10 +107,11 @@ impl Options {
     pub fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let settings = format!(
-            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
-            folder.path().display(),
+            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
+            self.state_dir.as_deref().unwrap_or(folder.path()).display(),
             self.driver,
-            self.mqtt
+            self.mqtt,
+            self.outbox,
         );
         let path = folder.path().join("omnigate.toml");
         std::fs::write(&path, settings).unwrap();

@@ -87,9 +87,9 @@ impl Default for Limits {
 /// Tells which meters are monitored when they are to be written. Called on the database's thread.
 pub trait MetersSource: Send + Sync {
     /// Whether the gateway was told which meters to monitor.
-    fn known(&self) -> bool;
+    fn are_known(&self) -> bool;
 
-    /// The meters; `None` unless they are [known](Self::known). Without memory what is stored of that stays.
+    /// The meters; `None` unless they [are known](Self::are_known). Without memory what is stored of that stays.
     fn stored(&self, with_memory: bool) -> Option<Vec<StoredMeter>>;
 }
 
@@ -97,6 +97,8 @@ pub trait MetersSource: Send + Sync {
 pub struct DiskStore {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Ends with the thread.
+    closed: watch::Receiver<()>,
 }
 
 /// The meters that an earlier run has stored; `None` if it was never told which. Comes when the database could be read, which on a bad
@@ -121,6 +123,7 @@ impl DiskStore {
         let place = Box::new(StateDir::new(state_dir));
         let mut worker = Worker::new(Arc::clone(&shared), place, limits, meters, restored, log);
         let seen = Arc::clone(&shared);
+        let (closing, closed) = watch::channel(());
         let thread = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
@@ -134,11 +137,13 @@ impl DiskStore {
                     }
                 }
                 worker.finish(Instant::now());
+                drop(closing);
             })?;
         Ok((
             Self {
                 shared,
                 thread: Some(thread),
+                closed,
             },
             receiver,
         ))
@@ -200,22 +205,27 @@ impl DiskStore {
         self.shared.health.subscribe()
     }
 
-    /// Leaves everything on disk and closes the database. Waits for the disk.
-    pub fn close(mut self) {
-        self.stop();
+    /// Whether the disk has been busy for so long that readings continue from memory.
+    pub fn hangs(&self) -> bool {
+        self.shared.front().disk_hangs(Instant::now())
     }
 
-    fn stop(&mut self) {
+    /// Leaves everything on disk, as far as the disk works, and closes the database. Nothing that is given afterwards gets there.
+    pub async fn close(&self) {
+        self.shared.stop();
+        let mut closed = self.closed.clone();
+        // Nothing is ever sent: it ends with the thread.
+        while closed.changed().await.is_ok() {}
+    }
+}
+
+/// Closes the database too, and waits for the disk.
+impl Drop for DiskStore {
+    fn drop(&mut self) {
         self.shared.stop();
         if let Some(thread) = self.thread.take() {
             // It catches its own panics.
             let _ = thread.join();
         }
-    }
-}
-
-impl Drop for DiskStore {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

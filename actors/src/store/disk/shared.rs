@@ -49,8 +49,10 @@ pub(super) struct Front {
     pub(super) bytes: u64,
     /// When the oldest row in the database was received.
     pub(super) oldest: Option<Timestamp>,
-    /// How many readings had to go.
+    /// How many readings had to go because there was no room.
     pub(super) dropped: u64,
+    /// How many readings had to go because they were too old.
+    pub(super) expired: u64,
     /// Since when the disk has been busy with a transaction.
     pub(super) busy_since: Option<Instant>,
     woken: bool,
@@ -77,6 +79,7 @@ impl Shared {
             bytes: 0,
             oldest: None,
             dropped: 0,
+            expired: 0,
             busy_since: None,
             woken: false,
         };
@@ -188,13 +191,14 @@ impl Shared {
         OutboxState {
             waiting: usize::try_from(front.backlog.waiting()).unwrap_or(usize::MAX),
             sent: front.backlog.sent(),
-            bytes: usize::try_from(front.bytes).unwrap_or(usize::MAX),
+            bytes: front.bytes,
             oldest: front
                 .oldest
                 .into_iter()
                 .chain(front.backlog.oldest_in_memory())
                 .min(),
             dropped: front.dropped,
+            expired: front.expired,
         }
     }
 

@@ -30,8 +30,6 @@ pub(super) struct Worker {
     age: Option<Age>,
     /// What was received before is to be deleted.
     too_old: Option<Timestamp>,
-    losses: (u64, u64),
-    reported_at: Option<Instant>,
     tidied_at: Option<Instant>,
     /// Gets the stored meters, once.
     restored: Option<oneshot::Sender<Option<Vec<StoredMeter>>>>,
@@ -55,8 +53,6 @@ impl Worker {
             meters,
             log,
             too_old: None,
-            losses: (0, 0),
-            reported_at: None,
             tidied_at: None,
             restored: Some(restored),
         }
@@ -143,7 +139,7 @@ impl Worker {
                 }
                 let mut front = shared.front();
                 front.backlog.attach(scan);
-                if self.meters.known() {
+                if self.meters.are_known() {
                     front.meters = MetersToWrite::Everything;
                 }
                 drop(front);
@@ -243,7 +239,8 @@ impl Worker {
                 front.deletions_since = (front.backlog.deletions() > 0).then_some(now);
                 let lost = front.backlog.dropped_from_disk(&outcome.beyond_limit);
                 let too_old = front.backlog.dropped_from_disk(&outcome.too_old);
-                front.dropped += lost + too_old;
+                front.dropped += lost;
+                front.expired += too_old;
                 front.bytes = outcome.bytes;
                 front.oldest = outcome.oldest;
                 if self.link.works() {
@@ -251,7 +248,8 @@ impl Worker {
                     self.shared.health.send_replace(Health::Working);
                 }
                 drop(front);
-                self.report(now, lost, too_old);
+                self.shared.counters.add(Count::OutboxDropped, lost);
+                self.shared.counters.add(Count::OutboxExpired, too_old);
             }
             Err(failure) => {
                 front.backlog.not_written(batch);
@@ -307,21 +305,6 @@ impl Worker {
         self.shared.taker.notify_one();
     }
 
-    fn report(&mut self, now: Instant, lost: u64, too_old: u64) {
-        self.shared.counters.add(Count::OutboxDropped, lost);
-        self.shared.counters.add(Count::OutboxExpired, too_old);
-        self.losses.0 += lost;
-        self.losses.1 += too_old;
-        let due = self
-            .reported_at
-            .is_none_or(|at| now.duration_since(at) >= REPORT_INTERVAL);
-        if due && self.losses != (0, 0) {
-            let (lost, too_old) = std::mem::take(&mut self.losses);
-            warn!(self.log, "the outbox is beyond its limits: the oldest readings are dropped"; "full" => lost, "too_old" => too_old);
-            self.reported_at = Some(now);
-        }
-    }
-
     /// Gives room back that a long backlog has left in the file.
     fn tidy(&mut self, now: Instant) {
         if self
@@ -358,9 +341,6 @@ impl Worker {
 
 /// So many deletions are worth a commit of their own.
 pub(super) const MANY_DELETIONS: usize = 4096;
-
-/// How often dropped readings are reported.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often to look whether the file should be smaller.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! A Publisher and a Commander under supervision, on an Arbiter of their own as in the gateway.
 
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +18,11 @@ use omnigate_actors::recalc::Topics;
 use omnigate_actors::rejects::Rejects;
 use omnigate_actors::set_message::Limits;
 use omnigate_actors::status::StatusBoard;
-use omnigate_actors::store::outbox::{MemoryOutbox, Outbox};
+use omnigate_actors::store::disk::{DiskStore, Health, Limits as StoreLimits};
+use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::{Child, Root, supervise_on};
 use omnigate_actors::tree;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wmbus::Decoder;
 
@@ -49,7 +53,8 @@ impl System {
         }
     }
 
-    pub fn publisher(&self, config: publisher::Config) -> RunningPublisher {
+    pub fn publisher(&self, settings: PublisherSettings) -> RunningPublisher {
+        let PublisherSettings { config, folder } = settings;
         let outbox = Arc::clone(&config.outbox);
         let counters = Arc::clone(&config.counters);
         let status = Arc::clone(&config.status);
@@ -64,6 +69,7 @@ impl System {
             outbox,
             counters,
             status,
+            _folder: folder,
         }
     }
 
@@ -91,9 +97,10 @@ impl Drop for System {
 /// A Publisher and what it works on.
 pub struct RunningPublisher {
     pub child: Child<Publisher>,
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<DiskStore>,
     pub counters: Arc<Counters>,
     pub status: Arc<StatusBoard>,
+    _folder: TempDir,
 }
 
 impl RunningPublisher {
@@ -120,18 +127,62 @@ pub fn wait<F: Future>(future: F) -> F::Output {
         })
 }
 
+/// A Publisher's settings, with the folder of its outbox.
+pub struct PublisherSettings {
+    config: publisher::Config,
+    folder: TempDir,
+}
+
+impl Deref for PublisherSettings {
+    type Target = publisher::Config;
+
+    fn deref(&self) -> &publisher::Config {
+        &self.config
+    }
+}
+
+impl DerefMut for PublisherSettings {
+    fn deref_mut(&mut self) -> &mut publisher::Config {
+        &mut self.config
+    }
+}
+
 /// A Publisher's settings for the broker at this URL.
-pub fn publisher_config(url: &str) -> publisher::Config {
+pub fn publisher_config(url: &str) -> PublisherSettings {
     let counters: Arc<Counters> = Arc::default();
-    publisher::Config::new(
+    let folder = tempfile::tempdir().unwrap();
+    let config = publisher::Config::new(
         Arc::new(address(url)),
         Topics::new(GATEWAY).unwrap(),
-        Arc::new(MemoryOutbox::new(10 << 20, Arc::clone(&counters))),
+        store_in(folder.path(), StoreLimits::default(), &counters),
         Arc::new(StatusBoard::new(Timestamp::now())),
         counters,
         Rejects::new(10),
         log(),
-    )
+    );
+    PublisherSettings { config, folder }
+}
+
+/// The same with an outbox that the disk does not take, and that has so much room in memory, in bytes.
+pub fn without_disk(url: &str, memory: usize) -> PublisherSettings {
+    let mut settings = publisher_config(url);
+    let limits = StoreLimits {
+        memory,
+        ..StoreLimits::default()
+    };
+    settings.outbox = store_in(Path::new("/proc/omnigate"), limits, &settings.counters);
+    let health = settings.outbox.health();
+    super::wait_for("the disk to fail", || {
+        matches!(*health.borrow(), Health::Failing { .. }).then_some(())
+    });
+    settings
+}
+
+fn store_in(folder: &Path, limits: StoreLimits, counters: &Arc<Counters>) -> Arc<DiskStore> {
+    let meters = Arc::new(MeterTable::new());
+    let counters = Arc::clone(counters);
+    let (store, _) = DiskStore::open(folder, limits, meters, counters, log()).unwrap();
+    Arc::new(store)
 }
 
 /// A Commander's settings, and where its STOP arrives.

@@ -68,7 +68,7 @@ async fn readings_survive_and_nobody_else_may_read_them() {
         files += 1;
     }
     assert_eq!(files, 2, "the database and its log");
-    store.close();
+    drop(store);
     let (store, restored) = open(&folder);
     assert_eq!(restored.await.unwrap().unwrap().len(), 3);
     assert_eq!(identify(&take(&store).await.reading), (0, 1));
@@ -104,7 +104,7 @@ async fn a_second_gateway_on_the_same_database_waits_for_the_first_to_end() {
         (0, 2),
         "from memory"
     );
-    first.close();
+    drop(first);
     until_health(&second, |health| *health == Health::Working).await;
     assert_eq!(identify(&take(&second).await.reading), (0, 1));
 }
@@ -152,7 +152,7 @@ async fn a_folder_that_cannot_be_made_is_a_state() {
     fs::remove_file(&blocked).unwrap();
     until_health(&store, |health| *health == Health::Working).await;
     assert!(store.flush().await);
-    store.close();
+    drop(store);
     let (store, _) = open(&blocked);
     assert_eq!(identify(&take(&store).await.reading), (0, 1));
 }

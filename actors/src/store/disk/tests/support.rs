@@ -72,7 +72,7 @@ impl Set {
 }
 
 impl MetersSource for Set {
-    fn known(&self) -> bool {
+    fn are_known(&self) -> bool {
         self.0.lock().unwrap().is_some()
     }
 

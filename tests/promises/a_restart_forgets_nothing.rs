@@ -1,0 +1,119 @@
+//! What the gateway has on disk outlives it: readings that the broker has not acknowledged, and the meters that it monitors. A disk that
+//! cannot be written is told loudly, and readings go on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::broker::Broker;
+use crate::support::door::Door;
+use crate::support::gateway::{GATEWAY, Gateway, Options};
+use crate::support::subscriber::Subscriber;
+use crate::support::telegrams::{
+    COMPACT_2_06, COMPACT_2_15, COMPACT_LATER, FULL_2_15, set_message,
+};
+use crate::support::wait_for;
+
+#[test]
+fn readings_of_an_outage_outlive_the_gateway() {
+    for kill in [true, false] {
+        let broker = Broker::start();
+        let door = Door::to(&broker);
+        let subscriber = Subscriber::connect(&broker);
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Options::behind(&door)
+            .state_dir(folder.path())
+            // Only a power cut needs more.
+            .outbox("sync_interval = 3600")
+            .start();
+        monitor(&gateway, &subscriber);
+        door.shut();
+        subscriber.wait_for_state(GATEWAY, "offline");
+        gateway.feed([COMPACT_2_06, FULL_2_15, COMPACT_LATER]);
+        gateway.wait_for_output("meter gives readings");
+        if kill {
+            // The promise: what was received more than a second before.
+            std::thread::sleep(Duration::from_secs(2));
+            gateway.kill();
+        } else {
+            gateway.signal("TERM");
+            assert_eq!(gateway.wait().code(), Some(0));
+            gateway.wait_for_output("readings are kept for the next start, readings: 3");
+        }
+        drop(gateway);
+        door.open();
+
+        let mut gateway = Options::behind(&door).state_dir(folder.path()).start();
+        assert_eq!(energies(&subscriber, 3), ["2.06", "2.15", "2.15"]);
+        gateway.signal("TERM");
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert!(gateway.output().contains("all readings are delivered"));
+    }
+}
+
+#[test]
+fn meters_are_monitored_after_a_restart_before_the_cloud_says_anything() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Options::stdin(&broker).state_dir(folder.path()).start();
+    monitor(&gateway, &subscriber);
+    gateway.kill();
+    drop(gateway);
+    subscriber.wait_for_state(GATEWAY, "offline");
+    subscriber.forget();
+
+    let mut gateway = Options::stdin(&broker).state_dir(folder.path()).start();
+    gateway.feed([COMPACT_2_06, COMPACT_2_15]);
+    assert_eq!(energies(&subscriber, 2), ["2.06", "2.15"]);
+    let config = subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/config"), 1);
+    assert_eq!(config[0].json()["Channels"][0]["ChannelNumber"], 1);
+    gateway.wait_for_output("the meters of the last run are monitored, actor: meters, meters: 1");
+
+    // A set message is the whole set, also of what was remembered.
+    gateway.wait_for_output("commands are heard");
+    subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), "[]");
+    subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
+    gateway.kill();
+    drop(gateway);
+    let gateway = Options::stdin(&broker).state_dir(folder.path()).start();
+    gateway.wait_for_output("the meters of the last run are monitored, actor: meters, meters: 0");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_told_and_readings_go_on() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = Options::stdin(&broker)
+        .state_dir(Path::new("/proc/nothing-can-be-made-here"))
+        .start();
+    gateway.wait_for_output("the database does not work: readings continue from memory");
+    monitor(&gateway, &subscriber);
+    gateway.feed([COMPACT_2_06, FULL_2_15]);
+    assert_eq!(energies(&subscriber, 2), ["2.06", "2.15"]);
+    let status = format!("v2/{GATEWAY}/status");
+    wait_for("a status that tells of the disk", || {
+        let last = subscriber.on(&status).last()?.json();
+        let disk = &last["outbox"]["disk"];
+        (disk["state"] == "failing" && disk["reason"].is_string()).then_some(())
+    });
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// Sends the set message and waits until the gateway monitors the meter.
+fn monitor(gateway: &Gateway, subscriber: &Subscriber) {
+    gateway.wait_for_output("commands are heard");
+    subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
+    subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
+}
+
+/// The values of channel 1 of so many readings, in the order in which they came.
+fn energies(subscriber: &Subscriber, readings: usize) -> Vec<String> {
+    subscriber
+        .wait_on(&format!("v2/{GATEWAY}/kam-32666857/data"), 4 * readings)
+        .iter()
+        .map(|message| message.json())
+        .filter(|data| data["channelNumber"] == 1)
+        .map(|data| data["value"].to_string())
+        .collect()
+}
