@@ -19,6 +19,7 @@ use crate::logging::Logging;
 #[cfg(feature = "demo")]
 use crate::settings::sections::Level;
 use crate::settings::{DEFAULT_FILE, DaemonSettings, Environment, Mistakes, Settings};
+use crate::setup;
 use crate::simulate::{self, Meters};
 use crate::wiring;
 
@@ -47,6 +48,16 @@ enum Command {
     ///
     /// Prints a line for each, with file, line and key. Exit code 0 if there is none, otherwise 1.
     CheckConfig(CheckConfigArguments),
+    /// Make the settings, and try them
+    ///
+    /// Asks for what is not given: the gateway's id, the broker, the dongle. Connects to the broker, configures the dongle, shows the meters
+    /// that it hears, and writes settings that `check-config` accepts. Exit code 0 if they are written, otherwise 1.
+    Setup {
+        #[command(flatten)]
+        file: ConfigArguments,
+        #[command(flatten)]
+        answers: setup::Answers,
+    },
     /// Decode telegrams to JSON
     ///
     /// Each input line is `TELEGRAM_HEX [KEY_HEX]` and is answered by one line with a JSON object, in order: what the telegram says, or
@@ -163,6 +174,9 @@ impl Cli {
             Command::Run(arguments) => run(arguments),
             Command::Driver(arguments) => drive(&arguments),
             Command::CheckConfig(arguments) => arguments.execute(),
+            Command::Setup { file, answers } => {
+                setup::setup(&file.config, &answers, &Environment::of_process())
+            }
             Command::Decode(arguments) => arguments.execute(),
             Command::Simulate(arguments) => arguments.execute(),
             #[cfg(feature = "demo")]
@@ -297,7 +311,7 @@ impl DemoArguments {
 }
 
 /// Seconds, perhaps with a fraction; at least a millisecond, at most a day.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "a number of seconds is needed".to_owned())?;

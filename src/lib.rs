@@ -9,5 +9,6 @@ pub mod demo;
 pub mod exit;
 pub mod logging;
 pub mod settings;
+pub mod setup;
 pub mod simulate;
 pub mod wiring;

@@ -21,6 +21,7 @@ mod file_source_loses_nothing;
 mod keys_never_leave_the_gateway;
 mod mistakes_are_named;
 mod readings_reach_the_broker;
+mod setup_makes_settings_that_work;
 mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
 mod the_broker_lets_each_do_his_part;

@@ -48,6 +48,12 @@ impl Air {
         );
     }
 
+    /// Sends a telegram if the dongle hears it already.
+    pub fn try_send(&self, telegram: &str) {
+        self.dongle
+            .telegram(&bytes(telegram), LinkMode::C1a, Rssi::from_dbm(-71));
+    }
+
     /// Sends a telegram whose CRC is wrong on the serial line.
     pub fn send_with_wrong_crc(&self, telegram: &str) {
         assert!(self.dongle.telegram_with_wrong_crc(
