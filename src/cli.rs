@@ -21,6 +21,7 @@ use crate::settings::sections::Level;
 use crate::settings::{DEFAULT_FILE, DaemonSettings, Environment, Mistakes, Settings};
 use crate::setup;
 use crate::simulate::{self, Meters};
+use crate::terminal;
 use crate::wiring;
 
 /// Smart-meter gateway: hears wireless M-Bus meters and delivers every reading to an MQTT broker.
@@ -115,9 +116,19 @@ struct DecodeArguments {
     /// hide it put it on the lines or into the variable.
     #[arg(long, value_name = "HEX", env = "OMNIGATE_KEY", hide_env_values = true, value_parser = secret)]
     key: Option<Secret>,
+    /// Show every byte: its layer, its field, what it means and what it says; as text, with colours on a terminal (not if NO_COLOR is
+    /// set), or as JSON
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    explain: Option<Explain>,
     /// The telegrams; `-` or none is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Explain {
+    Text,
+    Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -216,15 +227,25 @@ impl DecodeArguments {
             Ok(key) => key,
             Err(error) => return Ok(wrong_use(&format!("--key: {error}"))),
         };
+        let style = match self.explain {
+            None => decode::Style::Values,
+            Some(Explain::Json) => decode::Style::ExplainJson,
+            Some(Explain::Text) if terminal::shows_colours() => {
+                decode::Style::ExplainText(decode::Paint::Colours)
+            }
+            Some(Explain::Text) => decode::Style::ExplainText(decode::Paint::Plain),
+        };
         let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
         let all_good = match self.files.as_slice() {
-            [] => decode::decode(key, io::stdin().lock(), out)?,
-            [file] if file.as_os_str() == "-" => decode::decode(key, io::stdin().lock(), out)?,
+            [] => decode::decode(key, style, io::stdin().lock(), out)?,
+            [file] if file.as_os_str() == "-" => {
+                decode::decode(key, style, io::stdin().lock(), out)?
+            }
             [file] => {
                 let input = File::open(file).map_err(|error| {
                     io::Error::new(error.kind(), format!("{}: {error}", file.display()))
                 })?;
-                decode::decode(key, input, out)?
+                decode::decode(key, style, input, out)?
             }
             // Not told by clap, which would repeat it: it may be a key.
             _ => {

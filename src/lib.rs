@@ -11,4 +11,5 @@ pub mod logging;
 pub mod settings;
 pub mod setup;
 pub mod simulate;
+pub mod terminal;
 pub mod wiring;

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use omnigate_actors::driver::lines::LineError;
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::Number;
+use wmbus::explain::{Explanation, Part};
 use wmbus::{Error, ErrorKind, KeyError, Profile, Reading, Record, Unit, Value};
+
+use super::explain::hex;
 
 /// A telegram that was decoded.
 pub struct Success {
@@ -17,7 +20,13 @@ pub struct Success {
     pub profile: Option<Arc<Profile>>,
 }
 
-/// A line that was not.
+/// A telegram that was taken apart.
+pub struct Explained {
+    pub explanation: Explanation,
+    pub profile: Option<Arc<Profile>>,
+}
+
+/// A line that was not decoded.
 pub struct Failure {
     what: Cow<'static, str>,
     layer: &'static str,
@@ -37,6 +46,12 @@ impl Failure {
     /// Is it a part of a message of which others are to come?
     pub fn is_incomplete(&self) -> bool {
         self.kind == Some(ErrorKind::Incomplete)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.layer, self.what)
     }
 }
 
@@ -123,6 +138,63 @@ impl Serialize for Success {
     }
 }
 
+impl Serialize for Explained {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Explanation {
+            parts,
+            outcome,
+            failed_at,
+            ..
+        } = &self.explanation;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("parts", &Parts(parts))?;
+        match outcome {
+            Ok(reading) => {
+                let success = Success {
+                    reading: reading.clone(),
+                    profile: self.profile.clone(),
+                };
+                object.serialize_entry("decoded", &success)?;
+            }
+            Err(error) => {
+                object.serialize_entry("error", &Text(error.kind))?;
+                object.serialize_entry("layer", error.layer.name())?;
+                object.serialize_entry("offset", failed_at)?;
+            }
+        }
+        object.end()
+    }
+}
+
+struct Parts<'a>(&'a [Part]);
+
+impl Serialize for Parts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(PartJson))
+    }
+}
+
+struct PartJson<'a>(&'a Part);
+
+impl Serialize for PartJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let part = self.0;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("offset", &part.offset)?;
+        object.serialize_entry("bytes", &hex(&part.bytes))?;
+        if let Some(decrypted) = &part.decrypted {
+            object.serialize_entry("decrypted", &hex(decrypted))?;
+        }
+        object.serialize_entry("layer", part.layer.name())?;
+        object.serialize_entry("field", part.field)?;
+        object.serialize_entry("meaning", &part.meaning)?;
+        if !part.value.is_empty() {
+            object.serialize_entry("value", &part.value)?;
+        }
+        object.end()
+    }
+}
+
 /// What prints as text.
 struct Text<T>(T);
 
@@ -162,7 +234,10 @@ struct Qualifiers<'a>(&'a Record);
 
 impl Serialize for Qualifiers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.qualifiers.iter().map(Text))
+        let qualifiers = self.0.qualifiers.iter();
+        let qualifiers = qualifiers.map(|qualifier| qualifier.to_string());
+        let invalid = matches!(self.0.value, Value::Invalid(_));
+        serializer.collect_seq(qualifiers.chain(invalid.then(|| "invalid".to_owned())))
     }
 }
 

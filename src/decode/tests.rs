@@ -14,9 +14,13 @@ const KEY: &str = "9A25139E3244CC2E391A8EF6B915B697";
 const OTHER_KEY: &str = "00112233445566778899AABBCCDDEEFF";
 
 fn answers(key: Option<&str>, input: &str) -> (bool, String) {
+    styled(Style::Values, key, input)
+}
+
+fn styled(style: Style, key: Option<&str>, input: &str) -> (bool, String) {
     let key = key.map(|digits| Key::new(digits).unwrap());
     let mut out = Vec::new();
-    let good = decode(key, input.as_bytes(), &mut out).unwrap();
+    let good = decode(key, style, input.as_bytes(), &mut out).unwrap();
     (good, String::from_utf8(out).unwrap())
 }
 
@@ -186,4 +190,71 @@ fn damaged_addresses_do_not_fill_the_memory() {
         assert!(meters.decode(&line).is_err());
     }
     assert!(meters.known.is_empty());
+}
+
+#[test]
+fn an_explanation_has_every_byte_as_text_and_as_json() {
+    let (good, out) = styled(Style::ExplainJson, Some(KEY), COMPACT);
+    assert!(good);
+    let explanation = &parsed(&out)[0];
+    let parts = explanation["parts"].as_array().unwrap();
+    let bytes: String = parts
+        .iter()
+        .map(|part| part["bytes"].as_str().unwrap())
+        .collect();
+    assert_eq!(bytes, COMPACT);
+    let energy = parts.iter().find(|part| part["offset"] == 24).unwrap();
+    assert_eq!(
+        energy.to_string(),
+        r#"{"bytes":"783DF743","decrypted":"CE000000","field":"data","layer":"apl","meaning":"energy","offset":24,"value":"2060 Wh"}"#
+    );
+    assert_eq!(explanation["decoded"]["fields"]["power_import"]["value"], 3);
+    let (good, out) = styled(Style::ExplainText(Paint::Plain), Some(KEY), COMPACT);
+    assert!(good && !out.contains('\x1b'));
+    for line in [
+        "  24  783DF743          CE000000          apl      data       energy: 2060 Wh",
+        "      energy_import = 2060 Wh  Active energy drawn from the grid (A+).",
+    ] {
+        assert!(out.lines().any(|found| found == line), "{line} in\n{out}");
+    }
+}
+
+#[test]
+fn an_explanation_shows_how_far_a_bad_telegram_goes() {
+    let damaged = &COMPACT[..40];
+    let input = format!("{COMPACT} {OTHER_KEY}\n{damaged}\nhello\n");
+    let (good, out) = styled(Style::ExplainJson, None, &input);
+    assert!(!good);
+    let ends: Vec<_> = parsed(&out)
+        .iter()
+        .map(|answer| {
+            format!(
+                "{} {} {}",
+                answer["layer"], answer["offset"], answer["error"]
+            )
+            .replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            "ell 17 wrong key",
+            "link 0 length 40 declared, 20 found",
+            "line 0 character 1 of the telegram is no hexadecimal digit",
+        ]
+    );
+    let (_, out) = styled(Style::ExplainText(Paint::Plain), None, &input);
+    assert!(out.contains(
+        "  17  D3A4F149B1B8F578  ell      payload    encrypted\n      3DF7434B8A66A557\n"
+    ));
+    assert!(out.contains("\nell, byte 17: wrong key\n\n"));
+    assert!(
+        out.contains(
+            "   4  57686632          link     A          identification number: 32666857\n"
+        )
+    );
+    assert!(out.contains("\nlink, byte 0: length 40 declared, 20 found\n\n"));
+    assert!(!out.contains(OTHER_KEY));
+    let (_, coloured) = styled(Style::ExplainText(Paint::Colours), Some(KEY), COMPACT);
+    assert!(coloured.contains("\x1b[32mapl      data     \x1b[0m  energy: \x1b[1m2060 Wh\x1b[0m"));
 }

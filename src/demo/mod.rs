@@ -5,7 +5,7 @@ mod broker;
 mod view;
 
 use std::fs::{DirBuilder, remove_dir_all};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::logging::Logging;
 use crate::settings::sections::Level;
 use crate::settings::{Environment, Settings};
 use crate::simulate::{self, EXAMPLE_KEY, Meters, Simulation};
+use crate::terminal;
 use crate::wiring;
 
 /// What the demo is to do.
@@ -248,9 +249,7 @@ fn set_message(meters: &[Address]) -> String {
 }
 
 fn style_of_terminal() -> Style {
-    let colours = io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if colours {
+    if terminal::shows_colours() {
         Style::Coloured
     } else {
         Style::Plain

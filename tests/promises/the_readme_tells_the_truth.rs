@@ -74,28 +74,39 @@ fn the_supervision_tree_is_the_one_that_runs() {
 }
 
 #[test]
-fn its_example_of_decode_gives_what_it_shows() {
+fn its_example_of_an_explanation_is_what_is_printed() {
+    let (shown, printed) = example(" | omnigate decode --explain");
+    let shown: Vec<_> = shown.iter().map(|line| &line[4..]).collect();
+    assert_eq!(printed.trim_end().lines().collect::<Vec<_>>(), shown);
+}
+
+/// The lines that the README shows below the example whose command ends so, and what the program prints for it.
+fn example(command: &str) -> (Vec<&'static str>, String) {
     let mut lines = README
         .lines()
-        .skip_while(|line| !line.starts_with("    $ echo "));
-    let input = lines
-        .next()
-        .unwrap()
+        .skip_while(|line| !(line.starts_with("    $ echo ") && line.ends_with(command)));
+    let input = lines.next().unwrap();
+    let input = input
         .trim_start_matches("    $ echo ")
-        .trim_end_matches(" | omnigate decode");
-    let shown: String = lines
-        .take_while(|line| !line.is_empty())
-        .map(str::trim)
-        .collect();
+        .trim_end_matches(command);
+    let shown = lines.take_while(|line| !line.is_empty()).collect();
+    let arguments = command.trim_start_matches(" | omnigate ");
     let mut process = Command::new(env!("CARGO_BIN_EXE_omnigate"))
-        .arg("decode")
+        .args(arguments.split(' '))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     writeln!(process.stdin.take().unwrap(), "{input}").unwrap();
     let output = process.wait_with_output().unwrap();
-    let mut rest = std::str::from_utf8(&output.stdout).unwrap().trim_end();
+    (shown, String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn its_example_of_decode_gives_what_it_shows() {
+    let (shown, printed) = example(" | omnigate decode");
+    let shown: String = shown.into_iter().map(str::trim).collect();
+    let mut rest = printed.trim_end();
     // What the README leaves out stands between these parts.
     let (first_parts, last) = shown.rsplit_once('…').unwrap();
     for part in first_parts.split('…') {

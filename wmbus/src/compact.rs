@@ -27,6 +27,13 @@ pub struct Layout {
     parts: Box<[Part]>,
 }
 
+/// What a layout is made of.
+pub(crate) enum LayoutPart<'a> {
+    Record(&'a Header),
+    /// The rest is the manufacturer's.
+    Manufacturer,
+}
+
 /// One header: its bytes end at `end`, where the next one's begin.
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
@@ -119,7 +126,7 @@ impl Layout {
         let mut records = Vec::with_capacity(self.parts.len());
         let mut series = Vec::new();
         let mut full = Vec::with_capacity(self.bytes.len() + reader.left().len());
-        for (part, header) in self.parts() {
+        for (part, header) in self.parts_with_bytes() {
             let before = reader.left();
             match &part.kind {
                 Kind::Record(header) => {
@@ -152,7 +159,7 @@ impl Layout {
     /// The records of a full frame, if its headers are exactly this layout's and nothing else is in it.
     pub(crate) fn read_full(&self, mut reader: Reader<'_>) -> Option<Vec<Record>> {
         let mut records = Vec::with_capacity(self.parts.len());
-        for (part, header) in self.parts() {
+        for (part, header) in self.parts_with_bytes() {
             let Kind::Record(kind) = &part.kind else {
                 return None;
             };
@@ -177,7 +184,7 @@ impl Layout {
     /// The full frame of these values, each as it stands in the frame.
     #[must_use]
     pub fn full(&self, values: &[&[u8]]) -> Vec<u8> {
-        let parts = self.parts().zip(values);
+        let parts = self.parts_with_bytes().zip(values);
         parts
             .flat_map(|((_, header), value)| [header, value])
             .flatten()
@@ -196,8 +203,16 @@ impl Layout {
         frame
     }
 
+    /// What the values are, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = LayoutPart<'_>> {
+        self.parts.iter().map(|part| match &part.kind {
+            Kind::Record(header) => LayoutPart::Record(header),
+            Kind::Manufacturer => LayoutPart::Manufacturer,
+        })
+    }
+
     /// Each part with its header's bytes.
-    fn parts(&self) -> impl Iterator<Item = (&Part, &[u8])> {
+    fn parts_with_bytes(&self) -> impl Iterator<Item = (&Part, &[u8])> {
         let mut start = 0;
         self.parts.iter().map(move |part| {
             let end = usize::from(part.end);

@@ -103,14 +103,33 @@ impl Decoder {
             telegram = telegram.join(&mut self.fragments, &mut joined)?;
         }
         let mut buffer = Buffer::new();
-        let plain = match &self.key {
-            Some(key) => match telegram.undeclared() {
-                Some(plain) if proprietary::is_encrypted(&plain) => plain,
-                _ => telegram.decrypt(key, &mut buffer)?,
-            },
-            None => telegram.published(&mut buffer)?,
-        };
+        let plain = self.open(&telegram, &mut buffer)?;
         self.knowledge.read(&plain, self.key.as_ref())
+    }
+
+    /// Decrypts and verifies, as far as the manufacturer's own encryption leaves it to the layers.
+    #[inline]
+    pub(crate) fn open<'b>(
+        &self,
+        telegram: &'b Telegram<'_>,
+        buffer: &'b mut Buffer,
+    ) -> Result<Plain<'b>, Error> {
+        match &self.key {
+            Some(key) => match telegram.undeclared() {
+                Some(plain) if proprietary::is_encrypted(&plain) => Ok(plain),
+                _ => telegram.decrypt(key, buffer),
+            },
+            None => telegram.published(buffer),
+        }
+    }
+
+    pub(crate) const fn key(&self) -> Option<&MeterKey> {
+        self.key.as_ref()
+    }
+
+    /// The layout that a meter's compact frames name by this signature, if it is known.
+    pub(crate) fn layout(&mut self, meter: Address, signature: Signature) -> Option<Layout> {
+        self.knowledge.layout(meter, signature)
     }
 }
 
@@ -214,16 +233,31 @@ impl Knowledge {
             }
             unsigned = profile.has(Flag::Unsigned);
         }
-        let headers = self
-            .learned
-            .as_ref()
-            .and_then(|learned| learned.headers(address, signature))
-            .ok_or(here.error(ErrorKind::UnknownFormat(signature)))?;
-        let mut layout = Layout::from_headers(headers)?;
+        let layout = self.learned(address, signature, unsigned);
+        let layout = layout.ok_or(here.error(ErrorKind::UnknownFormat(signature)))?;
+        layout.read(&mut reader, padded)
+    }
+
+    fn layout(&mut self, meter: Address, signature: Signature) -> Option<Layout> {
+        let mut unsigned = false;
+        if let Some(profile) = self.profile(meter.into()) {
+            let mut layouts = profile.layouts.iter();
+            if let Some(layout) = layouts.find(|layout| layout.signature() == signature) {
+                return Some(layout.clone());
+            }
+            unsigned = profile.has(Flag::Unsigned);
+        }
+        self.learned(meter, signature, unsigned)
+    }
+
+    fn learned(&self, meter: Address, signature: Signature, unsigned: bool) -> Option<Layout> {
+        let headers = self.learned.as_ref()?.headers(meter, signature)?;
+        // Only what is a layout was learned.
+        let mut layout = Layout::from_headers(headers).ok()?;
         if unsigned {
             layout.take_for_unsigned();
         }
-        layout.read(&mut reader, padded)
+        Some(layout)
     }
 
     /// A format frame: length, signature, headers (EN 13757-7, CI 69, 6A and 6B).

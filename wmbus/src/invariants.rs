@@ -3,15 +3,20 @@
 //! Unlike the rest of the library these functions panic: that is how they report.
 #![expect(clippy::indexing_slicing, reason = "a panic is how an invariant fails")]
 
+use std::collections::HashSet;
+
 use crate::address::Address;
 use crate::afl::{self, Assembler};
 use crate::crypto::MeterKey;
+use crate::decoder::Decoder;
 use crate::ell::{self, SessionNumber};
-use crate::error::Error;
+use crate::error::{Error, Layer};
 use crate::im871a::{Answer, Deframer, Event, Message, Request};
 use crate::key::Key;
 use crate::link::{self, Format};
+use crate::profile::Profile;
 use crate::reader::Reader;
+use crate::record::{Records, Value};
 use crate::telegram::{AccessNumber, Authentication, Buffer, Draft, Plain, Protection, Telegram};
 use crate::tpl;
 use crate::wired::LongFrame;
@@ -54,7 +59,8 @@ pub fn link_formats(bytes: &[u8]) {
 pub fn telegram(bytes: &[u8]) {
     let mut buffer = Buffer::new();
     let mut joined = Vec::new();
-    let keys = [Some(key(0)), Some(key(1)), None];
+    let des = "0001020304050607".parse().ok();
+    let keys = [Some(key(0)), Some(key(1)), des, None];
     for key in &keys {
         let mut assembler = Assembler::new();
         let outcome = open(
@@ -77,6 +83,54 @@ pub fn telegram(bytes: &[u8]) {
                 bytes.len()
             );
         }
+    }
+}
+
+/// Any payload is records or an error, and what is made of it stays in proportion to it.
+pub fn records(bytes: &[u8]) {
+    let mut records = Records::new(Reader::in_layer(Layer::Apl, 0, bytes));
+    let mut count = 0;
+    for record in &mut records {
+        match record {
+            Ok(record) => {
+                count += 1;
+                assert!(len_of(&record.value) <= 8 * bytes.len() + MOST_DIGITS);
+            }
+            Err(error) => assert!(error.offset <= bytes.len(), "{error}"),
+        }
+    }
+    // A record has two bytes at least.
+    assert!(count <= bytes.len().div_ceil(2), "{count} records");
+    let Ok(telegram) = Draft::new(METER, 0x78, bytes).encode(None) else {
+        return;
+    };
+    if let Ok(reading) = Decoder::new(None).decode(&telegram) {
+        // Profiles are unfolded: each of their elements is a record, and has one byte at least.
+        assert!(reading.records.len() <= bytes.len() + 1);
+        let unknown = Profile::unknown(METER.manufacturer);
+        let fields = reading.fields(&unknown);
+        assert!(fields.len() <= 2 * reading.records.len());
+        let names: HashSet<_> = fields.iter().map(|field| &field.name).collect();
+        assert_eq!(names.len(), fields.len(), "{names:?}");
+    }
+}
+
+/// Whatever the bytes are, an explanation has each of them in exactly one part, and comes to the same end as decoding.
+pub fn explanation(bytes: &[u8]) {
+    for key in [None, Some(key(0))] {
+        let explanation = Decoder::new(key.clone()).explain(bytes);
+        let mut at = 0;
+        for part in &explanation.parts {
+            assert_eq!(part.offset, at, "{part:?}");
+            assert!(!part.bytes.is_empty(), "{part:?}");
+            assert_eq!(bytes.get(at..at + part.bytes.len()), Some(&*part.bytes));
+            let decrypted = part.decrypted.as_ref();
+            assert!(decrypted.is_none_or(|decrypted| decrypted.len() == part.bytes.len()));
+            at += part.bytes.len();
+        }
+        assert_eq!(at, bytes.len());
+        assert_eq!(explanation.outcome, Decoder::new(key).decode(bytes));
+        assert!(explanation.failed_at.is_none_or(|at| at <= bytes.len()));
     }
 }
 
@@ -350,6 +404,11 @@ fn open(
     Ok(())
 }
 
+/// How long a value is when it is written down.
+fn len_of(value: &Value) -> usize {
+    value.to_string().len()
+}
+
 /// One bit flipped, chosen modulo their number.
 fn flip(bytes: &[u8], choice: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
@@ -366,3 +425,5 @@ fn key(number: u8) -> MeterKey {
 
 const METER: Address = Address::from_link([0x2D, 0x2C, 0x57, 0x68, 0x66, 0x32, 0x30, 0x02]);
 const ADAPTER: Address = Address::from_link([0x93, 0x44, 0x11, 0x22, 0x33, 0x44, 0x01, 0x37]);
+/// A 32-bit real number as a decimal: the smallest has 45 digits behind the point, and the VIF and ten VIFEs may move it.
+const MOST_DIGITS: usize = 160;

@@ -13,6 +13,7 @@ pub mod decimal;
 mod decoder;
 pub mod ell;
 pub mod error;
+pub mod explain;
 pub mod im871a;
 #[doc(hidden)]
 pub mod invariants;

@@ -1,6 +1,7 @@
 //! A reading: what one telegram of one meter says.
 
 use core::fmt::Write as _;
+use std::collections::HashMap;
 
 use crate::address::Address;
 use crate::decimal::Decimal;
@@ -87,22 +88,21 @@ impl Reading {
 
     fn generated_fields(&self) -> Vec<Field<'_>> {
         let mut fields: Vec<Field<'_>> = Vec::with_capacity(self.records.len());
+        let mut seen: HashMap<String, u32> = HashMap::with_capacity(self.records.len());
         for record in &self.records {
             if matches!(record.quantity, Quantity::ManufacturerData | Quantity::Rest) {
                 continue;
             }
-            let base = generated_name(record);
-            let mut name = base.clone();
-            let mut number = 1;
-            while fields.iter().any(|field| field.name == name) {
-                number += 1;
-                name.clone_from(&base);
-                let _ = write!(name, "_{number}");
+            let mut name = generated_name(record);
+            let times = seen.entry(name.clone()).or_insert(0);
+            *times += 1;
+            if *times > 1 {
+                let _ = write!(name, "_{times}");
             }
             fields.extend(Field::of_time(&name, record));
             fields.push(Field {
                 name,
-                value: record.value.clone(),
+                value: record.value.valid(),
                 unit: record.unit,
                 info: None,
             });

@@ -1,9 +1,12 @@
 //! The invariants of the layers, on random bytes and on bytes that look like telegrams.
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+#[path = "second_opinion/mod.rs"]
+mod second_opinion;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wmbus::invariants;
+use wmbus::{invariants, link};
 
 proptest! {
     #[test]
@@ -19,6 +22,27 @@ proptest! {
     #[test]
     fn anything_in_a_link_layer_is_a_telegram_or_an_error(above in above_the_link_layer()) {
         invariants::telegram(&framed(&above));
+    }
+
+    #[test]
+    fn any_payload_is_records_or_an_error(bytes in vec(record_byte(), 0..240)) {
+        invariants::records(&bytes);
+    }
+
+    #[test]
+    fn explanations_cover_any_bytes(bytes in vec(any::<u8>(), 0..300)) {
+        invariants::explanation(&bytes);
+    }
+
+    #[test]
+    fn explanations_cover_what_looks_like_a_telegram(above in above_the_link_layer()) {
+        let bare = framed(&above);
+        invariants::explanation(&bare);
+        for format in [link::Format::A, link::Format::B] {
+            if let Ok(on_air) = format.emit(&bare) {
+                invariants::explanation(&on_air);
+            }
+        }
     }
 
     #[test]
@@ -92,6 +116,15 @@ fn framed(above: &[u8]) -> Vec<u8> {
     let above = above.get(..above.len().min(246)).unwrap_or_default();
     let header = [0x44, 0x2D, 0x2C, 0x57, 0x68, 0x66, 0x32, 0x30, 0x02];
     [&[(header.len() + above.len()) as u8][..], &header, above].concat()
+}
+
+/// Bytes of which many stand in records' headers.
+fn record_byte() -> impl Strategy<Value = u8> {
+    let headers = vec![
+        0x01, 0x02, 0x04, 0x0C, 0x0D, 0x0F, 0x1F, 0x2F, 0x42, 0x84, 0x13, 0x6C, 0x6D, 0x7C, 0xFC,
+        0xFB, 0xFD, 0xFF, 0x93, 0x9E, 0x9F, 0x1E, 0x1F, 0x13, 0x3C,
+    ];
+    prop_oneof![2 => any::<u8>(), 2 => prop::sample::select(headers), 1 => 0..16_u8]
 }
 
 /// Bytes of which many begin something.

@@ -126,18 +126,23 @@ fn record(record: &Record) -> String {
     if let Some(time) = record.time {
         text += &format!(" @ {time}");
     }
-    text
+    text.trim_end().to_owned()
 }
 
 fn named(reading: &Reading, profile: &Profile) -> Vec<String> {
     let fields = reading.fields(profile).into_iter();
     fields
         .map(|field| format!("{}: {}", field.name, with_unit(&field.value, field.unit)))
+        .map(|field| field.trim_end().to_owned())
         .collect()
 }
 
 fn with_unit(value: &Value, unit: Unit) -> String {
-    format!("{value} {unit}").trim().to_owned()
+    let mark = match value {
+        Value::Invalid(_) => "(invalid)",
+        _ => unit.symbol(),
+    };
+    format!("{value} {mark}").trim().to_owned()
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
-use wmbus::{Decoder, MeterKey, Profile, Telegram, Unit, Value, link};
+use wmbus::{Decoder, MeterKey, Profile, Quantity, Record, Telegram, Unit, Value, link};
 
 /// Driver, beginning of the value's name, and why the value is not found.
 const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
@@ -44,8 +44,6 @@ const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
     ),
     ("gwfgas", "target_date", "0000 is no date: month 0, day 0"),
     ("hydrodigit", "J", "FFFFFF marks an invalid value"),
-    ("iem3000", "last_", "marked invalid"),
-    ("iem3000", "meter_datetime", "marked invalid"),
     ("iem3000", "operating_time", "seconds, not years"),
     (
         "istaheat",
@@ -83,14 +81,12 @@ const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
         "volume_delta",
         "tens of litres: with them the months add up to the total; 8000 marks an invalid one",
     ),
-    ("relhca", "meter_datetime", "marked invalid"),
     ("sontex868", "set_date", "1 July of every year, not of 2127"),
     (
         "topaseskr",
         "battery",
         "days; the reference divides them by 365",
     ),
-    ("waterstarm", "meter_datetime", "marked invalid"),
     (
         "waterstarm",
         "history_",
@@ -137,6 +133,52 @@ fn are_found_or_known_not_to_be_sent() {
     assert!(wrong.is_empty(), "not found:\n{}", wrong.join("\n"));
     assert!(unused.is_empty(), "found after all: {unused:?}");
     assert!(found > 2000, "only {found} values");
+}
+
+/// `decode --explain` shows every byte once, and comes to the same end.
+#[test]
+fn are_explained_byte_by_byte() {
+    let Some(folder) = folder() else {
+        return;
+    };
+    for file in ["omnipower.jsonl", "official.jsonl", "telegrams.jsonl"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        for (line, json) in text.lines().enumerate() {
+            let reference: Json = serde_json::from_str(json).unwrap();
+            let bytes = hex(reference["telegram"].as_str().unwrap());
+            let key = reference["key"].as_str().map(|key| key.parse().unwrap());
+            let explanation = Decoder::new(key.clone()).explain(&bytes);
+            let place = format!("{file}:{}", line + 1);
+            let shown: Vec<u8> = explanation
+                .parts
+                .iter()
+                .flat_map(|part| part.bytes.clone())
+                .collect();
+            assert_eq!(shown, bytes, "{place}");
+            let mut offset = 0;
+            for part in &explanation.parts {
+                assert_eq!(part.offset, offset, "{place}");
+                offset += part.bytes.len();
+            }
+            let outcome = Decoder::new(key).decode(&bytes);
+            assert_eq!(explanation.outcome, outcome, "{place}");
+            let Ok(reading) = &explanation.outcome else {
+                let last = explanation.parts.last().unwrap();
+                assert!(
+                    explanation.failed_at.is_some() || last.field == "fragment",
+                    "{place}"
+                );
+                continue;
+            };
+            // What could be decoded is understood to the last byte, but for what no record is.
+            let rest = |record: &Record| record.quantity == Quantity::Rest;
+            let has_rest = reading.records.iter().any(rest);
+            let mut parts = explanation.parts.iter();
+            let unknown =
+                parts.find(|part| matches!(&*part.meaning, "left over" | "not understood"));
+            assert!(has_rest || unknown.is_none(), "{place}: {unknown:?}");
+        }
+    }
 }
 
 fn folder() -> Option<PathBuf> {

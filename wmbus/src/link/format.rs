@@ -156,6 +156,23 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     }))
 }
 
+/// Where the CRCs stand in a telegram of a known format that has `len` bytes with them.
+pub(crate) fn crc_places(format: Format, len: usize) -> Vec<usize> {
+    let (first, other) = match format {
+        Format::A => (Frame::HEADER_LEN, BLOCK_A),
+        Format::B => (FIRST_B, len),
+    };
+    let mut places = Vec::new();
+    let mut start = 0;
+    let mut block = first;
+    while start + CRC < len {
+        places.push((start + block).min(len - CRC));
+        start += block + CRC;
+        block = other;
+    }
+    places
+}
+
 /// How long a telegram of `bare_len` bytes is in format A.
 const fn format_a_len(bare_len: usize) -> usize {
     bare_len + CRC * (1 + bare_len.saturating_sub(Frame::HEADER_LEN).div_ceil(BLOCK_A))

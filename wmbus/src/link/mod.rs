@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::reader::Reader;
 
+pub(crate) use format::crc_places;
 pub use format::{Format, normalise, strip};
 
 /// A telegram's link layer, its CRCs taken off: a view that costs nothing.

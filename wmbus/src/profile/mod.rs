@@ -132,7 +132,7 @@ impl Field {
     /// The record's value in `unit`; absent if no power of ten leads there.
     pub(crate) fn value_of(&self, record: &Record, unit: Unit) -> Value {
         let Value::Decimal(mut number) = record.value else {
-            return record.value.clone();
+            return record.value.valid();
         };
         if let Some((lowest, count)) = self.bits {
             let bits = number.mantissa() >> lowest & !(-1 << count);

@@ -263,9 +263,16 @@ fn moment(bytes: &[u8]) -> Value {
     match *bytes {
         [a, b] => Date::from_type_g([a, b]).into(),
         [a, b, c] => Time::from_type_j([a, b, c]).into(),
-        [a, b, c, d] => DateTime::from_type_f([a, b, c, d]).into(),
-        [a, b, c, d, e, f] => DateTime::from_type_i([a, b, c, d, e, f]).into(),
+        [a, b, c, d] => date_time(DateTime::from_type_f([a, b, c, d]), bytes),
+        [a, b, c, d, e, f] => date_time(DateTime::from_type_i([a, b, c, d, e, f]), bytes),
         _ => Value::Bytes(bytes.into()),
+    }
+}
+
+fn date_time(time: Option<DateTime>, bytes: &[u8]) -> Value {
+    match time {
+        Some(time) => time.into(),
+        None => DateTime::marked_invalid(bytes).map_or(Value::Absent, Value::Invalid),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Meters know their local time only. Any part may stand for "every", which makes the date a periodic one: every
 //! year's first of January, every hour's thirtieth minute. What is marked invalid, or is no date of the calendar, is
-//! absent.
+//! absent; of a clock that the meter marks as invalid it is told what it shows.
 
 use core::fmt;
 
@@ -317,6 +317,18 @@ impl DateTime {
         })
     }
 
+    /// What types F and I say although they mark it invalid; `None` if they do not, or if it is no certain time.
+    pub(crate) fn marked_invalid(bytes: &[u8]) -> Option<Self> {
+        let time = match *bytes {
+            [minute @ INVALID..=0xFF, a, b, c] => Self::from_type_f([minute & !INVALID, a, b, c]),
+            [second, minute @ INVALID..=0xFF, a, b, c, d] => {
+                Self::from_type_i([second, minute & !INVALID, a, b, c, d])
+            }
+            _ => None,
+        };
+        time.filter(|time| time.plus_seconds(0).is_some())
+    }
+
     /// The time that many seconds later, or earlier; `None` for a periodic time.
     pub(crate) fn plus_seconds(self, seconds: i64) -> Option<Self> {
         let Time {
@@ -480,6 +492,14 @@ mod tests {
                 .daylight_saving
         );
         assert_eq!(text([0xB2, 0x37, 0x1F, 0x15]), None, "marked invalid");
+        let invalid =
+            |bytes: [u8; 4]| DateTime::marked_invalid(&bytes).map(|time| time.to_string());
+        assert_eq!(
+            invalid([0xB2, 0x37, 0x1F, 0x15]).as_deref(),
+            Some("2008-05-31T23:50")
+        );
+        assert_eq!(invalid([0x32, 0x37, 0x1F, 0x15]), None, "valid");
+        assert_eq!(invalid([0xFF; 4]), None, "no certain time");
         assert_eq!(text([0x3C, 0x37, 0x1F, 0x15]), None, "minute 60");
         assert_eq!(text([0x32, 0x38, 0x1F, 0x15]), None, "hour 24");
     }
@@ -493,7 +513,14 @@ mod tests {
             text([0x00, 0x00, 0xA0, 0x41, 0x11, 0x35]).as_deref(),
             Some("2010-01-01T00:00:00")
         );
-        assert_eq!(text([0x00, 0x80, 0xA0, 0x41, 0x11, 0x35]), None);
+        let invalid = [0x00, 0x80, 0xA0, 0x41, 0x11, 0x35];
+        assert_eq!(text(invalid), None);
+        assert_eq!(
+            DateTime::marked_invalid(&invalid)
+                .map(|time| time.to_string())
+                .as_deref(),
+            Some("2010-01-01T00:00:00")
+        );
         let text = |bytes| Time::from_type_j(bytes).map(|time| time.to_string());
         assert_eq!(text([59, 30, 7]).as_deref(), Some("07:30:59"));
         assert_eq!(text([0, 63, 31]).as_deref(), Some("XX:XX:00"));

@@ -91,8 +91,7 @@ impl Header {
 
     /// The VIF is a text, which old meters send before the VIFEs and new ones behind them (Annex C.2).
     fn read_plain_text(&mut self, vif: u8, reader: &mut Reader<'_>) -> Result<(), Error> {
-        let first = vif & MORE == 0 || plain_text::begins(reader.left());
-        let text = if first {
+        let text = if plain_text::is_first(vif, reader.left()) {
             let text = plain_text::read(reader)?;
             if vif & MORE != 0 {
                 self.read_vifes(reader)?;
@@ -127,7 +126,10 @@ impl Header {
                     match extension & 0x7F {
                         0x11 => self.coding = Coding::Unsigned,
                         0x12 => self.coding = Coding::Bits,
-                        _ => {
+                        code => {
+                            if code == END {
+                                self.tells_moment();
+                            }
                             self.qualify(vife, reader)?;
                             self.qualify(extension, reader)?;
                         }
@@ -161,10 +163,7 @@ impl Header {
         match code {
             // Dates of the start, or of a limit's crossing.
             0x39 | 0x42 | 0x43 | 0x46 | 0x47 | 0x4A | 0x4B | 0x4E | 0x4F | 0x6A | 0x6B | 0x6E
-            | 0x6F => {
-                self.template.unit = Unit::None;
-                self.coding = Coding::Moment;
-            }
+            | 0x6F => self.tells_moment(),
             // How often a limit was exceeded.
             0x41 | 0x49 => {
                 self.template.unit = Unit::None;
@@ -181,6 +180,11 @@ impl Header {
             0x13 | 0x1E | 0x1F => self.coding = Coding::Bytes,
             _ => {}
         }
+    }
+
+    const fn tells_moment(&mut self) {
+        self.template.unit = Unit::None;
+        self.coding = Coding::Moment;
     }
 
     fn qualify(&mut self, vife: u8, reader: &Reader<'_>) -> Result<(), Error> {
@@ -225,3 +229,5 @@ const MAX_DIFES: u32 = 10;
 /// The record error "none" (table 18).
 const NO_ERROR: u8 = 0x00;
 const PLAIN_TEXT: u8 = 0x7C;
+/// A date of the end, in the extension of the orthogonal table (table 16).
+const END: u8 = 0x13;

@@ -20,7 +20,13 @@ pub use qualifier::{Qualifier, Qualifiers};
 pub use quantity::Quantity;
 pub use value::Value;
 
+pub(crate) use data::{Correction, Field};
 pub(crate) use header::Header;
+pub(crate) use plain_text::is_first as text_begins;
+pub(crate) use series::values as series_values;
+pub(crate) use vif::{
+    Coding, Meaning, first_extension, primary, second_extension, third_extension,
+};
 
 use core::fmt;
 
@@ -106,7 +112,7 @@ pub enum Function {
 
 impl Function {
     #[inline]
-    const fn from_dif(dif: u8) -> Self {
+    pub(crate) const fn from_dif(dif: u8) -> Self {
         match dif >> 4 & 0x03 {
             0 => Self::Instantaneous,
             1 => Self::Maximum,

@@ -5,8 +5,13 @@ use crate::error::Error;
 use crate::reader::Reader;
 use crate::unit::Unit;
 
+/// Does the text stand before the VIFEs, directly behind its VIF?
+pub(crate) fn is_first(vif: u8, behind: &[u8]) -> bool {
+    vif & 0x80 == 0 || begins(behind)
+}
+
 /// Do these bytes begin with a length and that many printable characters?
-pub(crate) fn begins(bytes: &[u8]) -> bool {
+fn begins(bytes: &[u8]) -> bool {
     match bytes.split_first() {
         Some((&length @ 1..=32, rest)) => rest
             .get(..length.into())

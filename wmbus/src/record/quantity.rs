@@ -67,6 +67,10 @@ quantities! {
     Pressure = "pressure";
     /// Relative humidity.
     RelativeHumidity = "relative_humidity";
+    /// Moisture, as of a wall.
+    Moisture = "moisture";
+    /// Heat delivered by a heat pump for each unit of electric energy.
+    CoefficientOfPerformance = "coefficient_of_performance";
     /// Voltage.
     Voltage = "voltage";
     /// Electric current.

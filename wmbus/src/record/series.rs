@@ -40,7 +40,8 @@ pub(crate) fn unfold(records: Vec<Record>, headers: &[(usize, Header)]) -> Vec<R
     unfolded
 }
 
-fn values(profile: &Record, header: &Header, all: &[Record]) -> Option<Vec<Record>> {
+/// The values of a profile; `None` if the standard does not define it. `all` are the records it stands among.
+pub(crate) fn values(profile: &Record, header: &Header, all: &[Record]) -> Option<Vec<Record>> {
     let kind = kind(&profile.qualifiers)?;
     let Value::Bytes(bytes) = &profile.value else {
         return None;

@@ -20,6 +20,9 @@ pub enum Value {
     Date(Date),
     /// A date and time of day.
     DateTime(DateTime),
+    /// A date and time that the meter itself marks as invalid, as of a clock that was never set: absent wherever a value is
+    /// needed, shown for those who look at the records.
+    Invalid(DateTime),
     /// A time of day.
     Time(Time),
     /// Bytes without a standard meaning, as transmitted.
@@ -51,7 +54,16 @@ impl Value {
     #[inline]
     #[must_use]
     pub const fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
+        matches!(self, Self::Absent | Self::Invalid(_))
+    }
+
+    /// The same value, absent if the meter marks it as invalid.
+    #[must_use]
+    pub(crate) fn valid(&self) -> Self {
+        match self {
+            Self::Invalid(_) => Self::Absent,
+            value => value.clone(),
+        }
     }
 }
 
@@ -102,7 +114,7 @@ impl fmt::Display for Value {
             Self::Decimal(decimal) => decimal.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Date(date) => date.fmt(f),
-            Self::DateTime(time) => time.fmt(f),
+            Self::DateTime(time) | Self::Invalid(time) => time.fmt(f),
             Self::Time(time) => time.fmt(f),
             Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02X}")),
         }

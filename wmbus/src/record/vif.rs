@@ -82,6 +82,7 @@ pub(crate) const fn first_extension(code: u8) -> Meaning {
         0x00..=0x01 => number(Q::Energy, U::WattHour, p + 5),
         0x02..=0x03 => number(Q::ReactiveEnergy, U::VarHour, p + 3),
         0x04..=0x05 => number(Q::ApparentEnergy, U::VoltAmpereHour, p + 3),
+        0x06 => number(Q::CoefficientOfPerformance, U::None, -1),
         0x08..=0x09 => number(Q::Energy, U::Joule, p + 8),
         0x0C..=0x0F => number(Q::Energy, U::Calorie, nn + 5),
         0x10..=0x11 => number(Q::Volume, U::CubicMetre, p + 2),
@@ -198,6 +199,7 @@ pub(crate) const fn third_extension(code: u8) -> Meaning {
         0x00 => plain(Quantity::SelectedApplication, Coding::Bits),
         0x02 => number(Quantity::RemainingBatteryLife, Unit::Month, 0),
         0x03 => number(Quantity::RemainingBatteryLife, Unit::Year, 0),
+        0x3E => number(Quantity::Moisture, Unit::Percent, 0),
         code => plain(Quantity::Reserved(0xFD80 | code as u16), Coding::Number),
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Message<'a> {
             (2, Some(key)) => self.decrypt_des(configuration, key, room),
             (5, Some(key)) => {
                 let initial = cbc_initial(address, fields.access_number);
-                self.decrypt_blocks(configuration, key.aes128()?, initial, room)
+                self.decrypt_blocks(key.aes128()?, initial, room)
             }
             (7, Some(key)) => {
                 let counter = self
@@ -81,26 +81,42 @@ impl<'a> Message<'a> {
                     counter,
                     address.identification,
                 );
-                self.decrypt_blocks(configuration, &key, [0; 16], room)
+                self.decrypt_blocks(&key, [0; 16], room)
             }
             (10, Some(key)) => self.decrypt_ccm(configuration, key, address, room),
             (mode, _) => Err(ErrorKind::UnsupportedMode(mode)),
         }
     }
 
+    /// How many bytes of the body the transport layer encrypts, from its first on.
+    pub(super) fn encrypted_len(&self) -> usize {
+        let Some(fields) = &self.tpl.fields else {
+            return 0;
+        };
+        let configuration = &fields.configuration;
+        match configuration.mode() {
+            2 | 3 => configuration.encrypted_bytes_len().into(),
+            // Some meters leave the number of blocks at 0 and encrypt all that are whole.
+            5 | 7 => match configuration.encrypted_blocks_len() {
+                0 => self.body.len() - self.body.len() % 16,
+                length => length,
+            },
+            10 => {
+                let tag_len = configuration.extension.tag_len();
+                self.body.len().saturating_sub(tag_len)
+            }
+            _ => 0,
+        }
+    }
+
     /// Modes 5 and 7: the first blocks are encrypted, and begin with two filler bytes that tell whether the key fits.
     fn decrypt_blocks<'b>(
         &self,
-        configuration: &Configuration,
         cipher: &aes::Aes128Enc,
         initial: [u8; 16],
         room: Room<'b>,
     ) -> Result<Body<'b>, ErrorKind> {
-        // Some meters leave the number of blocks at 0 and encrypt all that are whole.
-        let encrypted = match configuration.encrypted_blocks_len() {
-            0 => self.body.len() - self.body.len() % 16,
-            length => length,
-        };
+        let encrypted = self.encrypted_len();
         if encrypted == 0 {
             return Err(ErrorKind::NotEncrypted);
         }

@@ -6,6 +6,7 @@
 //! ```
 
 mod body;
+mod clear;
 mod draft;
 mod message;
 mod open;
@@ -25,6 +26,7 @@ use crate::wired::LongFrame;
 
 use message::Message;
 
+pub(crate) use clear::Clear;
 pub use draft::{Draft, Protection};
 pub use open::Buffer;
 pub use plain::{AccessNumber, Authentication, Content, Plain, Security};

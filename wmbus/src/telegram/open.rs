@@ -184,7 +184,7 @@ impl<'a> Sealed<'a> {
     /// The payload under the extended link layer's encryption, without its CRC. A payload that was published after
     /// decryption is right as it is.
     #[inline]
-    fn unseal<'b>(
+    pub(super) fn unseal<'b>(
         &self,
         sender: Address,
         key: Option<&MeterKey>,

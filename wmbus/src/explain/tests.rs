@@ -1,0 +1,137 @@
+use super::*;
+use crate::tests::hex;
+
+/// A captured telegram of an electricity meter, and its key.
+const OMNIPOWER: &str =
+    "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59";
+const KEY: &str = "9A25139E3244CC2E391A8EF6B915B697";
+
+fn explain(key: Option<&str>, telegram: &str) -> Explanation {
+    let key = key.map(|key| key.parse().unwrap());
+    let bytes = hex(telegram);
+    Decoder::new(key).explain(&bytes)
+}
+
+/// One part to a line: layer, field, meaning, value.
+fn lines(explanation: &Explanation) -> Vec<String> {
+    let parts = explanation.parts.iter();
+    let line = |part: &Part| {
+        let line = format!(
+            "{} {} {} = {}",
+            part.layer, part.field, part.meaning, part.value
+        );
+        line.trim_end_matches(" = ").to_owned()
+    };
+    parts.map(line).collect()
+}
+
+fn has(explanation: &Explanation, line: &str) {
+    let lines = lines(explanation);
+    assert!(
+        lines.iter().any(|found| found == line),
+        "{line}\nis not in\n{}",
+        lines.join("\n")
+    );
+}
+
+#[test]
+fn an_encrypted_compact_frame() {
+    let explanation = explain(Some(KEY), OMNIPOWER);
+    assert_eq!(
+        lines(&explanation),
+        [
+            "link L length: bytes that follow, without CRCs = 39",
+            "link C control = SND-NR: sends, wants no answer",
+            "link M manufacturer = KAM",
+            "link A identification number = 32666857",
+            "link A version = 30",
+            "link A medium = electricity",
+            "ell CI extended link layer = II",
+            "ell CC communication control = synchronous",
+            "ell ACC access number = 46",
+            "ell SN session number = AES-128-CTR, minute 14450, session 1",
+            "ell CRC of what follows",
+            "tpl CI transport layer = no header, values of a compact frame",
+            "apl signature CRC of the full frame's headers = 8C13",
+            "apl CRC of the full frame",
+            "apl data energy = 2060 Wh",
+            "apl data energy backward = 0 Wh",
+            "apl data power = 3 W",
+            "apl data power backward = 0 W",
+        ]
+    );
+    assert!(explanation.outcome.is_ok() && explanation.failed_at.is_none());
+    // From the CRC on everything was encrypted: 206 times 10 Wh is CE 00 00 00.
+    for part in &explanation.parts {
+        assert_eq!(part.decrypted.is_some(), part.offset >= 17, "{part:?}");
+    }
+    assert_eq!(
+        explanation.parts[14].decrypted.as_deref(),
+        Some(&[0xCE, 0, 0, 0][..])
+    );
+}
+
+#[test]
+fn what_the_key_does_not_open() {
+    for (key, error) in [
+        (None, ErrorKind::KeyMissing),
+        (
+            Some("00112233445566778899AABBCCDDEEFF"),
+            ErrorKind::KeyRejected,
+        ),
+    ] {
+        let explanation = explain(key, OMNIPOWER);
+        has(&explanation, "ell payload encrypted");
+        assert_eq!(explanation.outcome.as_ref().unwrap_err().kind, error);
+        assert_eq!(explanation.failed_at, Some(17));
+        assert!(
+            explanation
+                .parts
+                .iter()
+                .all(|part| part.decrypted.is_none())
+        );
+    }
+}
+
+// The maximum of the volume at storage number 1 + 2 * 1 and tariff 2: DIFE A1 has storage bits 1 and tariff bits 2.
+#[test]
+fn headers_byte_by_byte() {
+    let explanation = explain(
+        None,
+        "3044 3A63 78563412 01 07 7A 2A 14 0000  D4 21 93 BB FC 01 07000000  0D 7C 03 48 52 25 01 41 2F2F  02 FD 17 0100  04 6D 80002131 0F AABB",
+    );
+    let all = lines(&explanation);
+    let from = all.iter().position(|line| line.starts_with("tpl")).unwrap();
+    assert_eq!(
+        all[from..],
+        [
+            "tpl CI transport layer = short header, records",
+            "tpl ACC access number = 42",
+            "tpl ST status = no error, power low, temporary error",
+            "tpl CF configuration = not encrypted",
+            "apl DIF integer of 32 bits, maximum, storage 1",
+            "apl DIFE extends it = storage +2, tariff +2",
+            "apl VIF value information = volume, in 0.001 m³",
+            "apl VIFE narrows it down = forward",
+            "apl VIFE the code is of another table",
+            "apl VIFE narrows it down = phase_l1",
+            "apl data volume forward phase_l1, maximum, storage 3, tariff 2 = 0.007 m³",
+            "apl DIF variable length",
+            "apl VIF the unit is a text",
+            "apl length of the text = 3",
+            "apl text the unit, last character first = %",
+            "apl LVAR kind and length of the value = text or bytes, 1",
+            "apl data relative_humidity = \"A\" %",
+            "apl filler idle, to be skipped",
+            "apl DIF integer of 16 bits",
+            "apl VIF the code is of another table",
+            "apl VIFE value information = error_flags",
+            "apl data error_flags = 1",
+            "apl DIF integer of 32 bits",
+            "apl VIF value information = date_time",
+            "apl data date_time = 2025-01-01T00:00, marked invalid",
+            "apl DIF the rest is the manufacturer's",
+            "apl data manufacturer's data",
+        ]
+    );
+}
