@@ -12,10 +12,19 @@
 //!   readings are published. A recording that somebody replays fails one of the three.
 //!
 //! # What an attacker can still do
-//! The payload's CRC is no authentication: who sends about 65,536 forgeries gets one through, and its values are believed if its number
-//! fits. Two forgeries that fit each other move the sequence ahead; the real meter's telegrams are then held until its
-//! [`RESET_AFTER`]th. Who silences the real meter can replay a recording at its own pace if no energy was used since. Readings say how far
-//! they are authenticated.
+//! The payload's CRC is no authentication:
+//!
+//! * who sends about 65,536 forgeries, which takes minutes, gets one through, and its values are believed if its number fits;
+//! * who hears a telegram that the gateway does not, and knows what it says, can send it with other values in its place: the encryption
+//!   hides values but does not bind them together, and the CRC can be corrected without the key;
+//! * two forgeries that fit each other move the sequence ahead. The real meter's telegrams are then held until its [`RESET_AFTER`]th, and
+//!   longer if a further forgery fits the moved sequence meanwhile. Whatever a forgery says of the register, it does not outlast that;
+//! * who silences the real meter can replay a recording of it at its own pace, if less energy was used since than in its last
+//!   [`RESET_AFTER`] telegrams.
+//!
+//! Telegrams without a session number, of other meters than Kamstrup's, do not come here: a recording of one that is replayed later than a
+//! repeater would is published ([`crate::duplicates`]). Each reading says how far it is authenticated
+//! ([`Reading::authentication`](wmbus::Reading::authentication)); with a message authentication code none of this is possible but a replay.
 
 use jiff::{SignedDuration, Timestamp};
 use wmbus::ell::SessionNumber;
@@ -55,7 +64,7 @@ pub enum Admission<R> {
     PublishHeld(Vec<R>),
     /// Keep quiet: it is held.
     Held,
-    /// Drop it: heard before, or its register is lower than one that was published.
+    /// Drop it: heard before, or its register is lower than those that were published.
     Duplicate,
 }
 
@@ -64,6 +73,18 @@ struct Position<V> {
     highest: Step<V>,
     /// Bit n: the number n behind the highest was heard.
     heard: u128,
+    floor: Floor<V>,
+}
+
+/// What the register of a reset meter does not fall below: the lowest of the last [`RESET_AFTER`] readings and more. So a forged register
+/// that is too high neither raises it nor locks the real meter out.
+#[derive(Debug, Clone, Copy)]
+struct Floor<V> {
+    /// The lowest of a whole row of readings, [`RESET_AFTER`].
+    of_last: Option<V>,
+    /// The lowest of the row that is growing, and how many it has.
+    of_this: Option<V>,
+    count: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -82,23 +103,30 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
         }
     }
 
-    /// Goes on from the highest number that an earlier run of the program published.
+    /// Goes on from the [highest](Self::highest) number of an earlier run of the program.
     pub fn after(highest: Step<V>) -> Self {
+        let floor = Floor {
+            of_last: highest.register,
+            ..Floor::new()
+        };
         Self {
-            position: Some(Position::at(highest)),
+            position: Some(Position::at(highest, floor)),
             ..Self::new()
         }
     }
 
-    /// The highest number published.
+    /// The highest number published, with the register that a reset meter must not fall below.
     pub fn highest(&self) -> Option<Step<V>> {
-        self.position.as_ref().map(|position| position.highest)
+        self.position.as_ref().map(|position| Step {
+            register: position.floor.value(),
+            ..position.highest
+        })
     }
 
     /// Takes the next verified reading.
     pub fn admit(&mut self, step: Step<V>, reading: R) -> Admission<R> {
         let Some(position) = &mut self.position else {
-            self.position = Some(Position::at(step));
+            self.position = Some(Position::at(step, Floor::new().with(&step)));
             return Admission::Publish {
                 reading,
                 disproved: 0,
@@ -124,7 +152,8 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
                 Admission::Duplicate
             }
             Some(first) if step.follows(&first.step) => {
-                self.position = Some(Position::at(step));
+                let floor = self.floor().with(&first.step).with(&step);
+                self.position = Some(Position::at(step, floor));
                 self.reset = Vec::new();
                 Admission::PublishHeld(vec![first.reading, reading])
             }
@@ -160,23 +189,25 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
         if !believed {
             return Admission::Held;
         }
-        self.position = Some(Position::at(step));
+        let believed = std::mem::take(&mut self.reset);
+        let floor = believed
+            .iter()
+            .fold(Floor::new(), |floor, held| floor.with(&held.step));
+        self.position = Some(Position::at(step, floor));
         self.jump = None;
-        Admission::PublishHeld(
-            std::mem::take(&mut self.reset)
-                .into_iter()
-                .map(|held| held.reading)
-                .collect(),
-        )
+        Admission::PublishHeld(believed.into_iter().map(|held| held.reading).collect())
     }
 
-    /// Whether the register is lower than the last one published.
-    fn falls(&self, step: &Step<V>) -> bool {
-        let published = self
-            .position
+    fn floor(&self) -> Floor<V> {
+        self.position
             .as_ref()
-            .and_then(|position| position.highest.register);
-        matches!((published, step.register), (Some(published), Some(now)) if now < published)
+            .map_or(Floor::new(), |position| position.floor)
+    }
+
+    /// Whether the register is lower than it was when the numbers were still higher.
+    fn falls(&self, step: &Step<V>) -> bool {
+        let floor = self.floor().value();
+        matches!((floor, step.register), (Some(floor), Some(now)) if now < floor)
     }
 }
 
@@ -210,9 +241,13 @@ enum Place {
     FarBehind,
 }
 
-impl<V: Copy> Position<V> {
-    fn at(highest: Step<V>) -> Self {
-        Self { highest, heard: 1 }
+impl<V: PartialOrd + Copy> Position<V> {
+    fn at(highest: Step<V>, floor: Floor<V>) -> Self {
+        Self {
+            highest,
+            heard: 1,
+            floor,
+        }
     }
 
     fn place(&self, step: &Step<V>) -> Place {
@@ -247,6 +282,42 @@ impl<V: Copy> Position<V> {
         let ahead = position_of(step.number) - position_of(self.highest.number);
         self.heard = self.heard.checked_shl(ahead).unwrap_or(0) | 1;
         self.highest = step;
+        self.floor = self.floor.with(&step);
+    }
+}
+
+impl<V: PartialOrd + Copy> Floor<V> {
+    const fn new() -> Self {
+        Self {
+            of_last: None,
+            of_this: None,
+            count: 0,
+        }
+    }
+
+    /// After a further reading was published.
+    fn with(mut self, step: &Step<V>) -> Self {
+        self.of_this = lower(self.of_this, step.register);
+        self.count += 1;
+        if self.count == RESET_AFTER {
+            self.of_last = self.of_this.take();
+            self.count = 0;
+        }
+        self
+    }
+
+    /// Nothing before a whole row of readings is known: a few may be forged.
+    fn value(&self) -> Option<V> {
+        self.of_last
+            .and_then(|last| lower(Some(last), self.of_this))
+    }
+}
+
+/// The lower of those that are there.
+fn lower<V: PartialOrd>(a: Option<V>, b: Option<V>) -> Option<V> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+        (a, b) => a.or(b),
     }
 }
 
@@ -270,12 +341,13 @@ const RESET_LASTS: SignedDuration = SignedDuration::from_mins(2);
 /// How far a meter's minutes and the clock may disagree between two telegrams.
 const DRIFT: SignedDuration = SignedDuration::from_secs(90);
 
-/// Readings held at once.
-const HELD_AT_MOST: usize = 128;
+/// Readings held at once. What agrees for [`RESET_LASTS`] and [`DRIFT`] is less: 16 numbers a minute.
+const HELD_AT_MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const START: i64 = 1_800_000_000;
 
@@ -368,6 +440,77 @@ mod tests {
             Admission::Held,
             "it has to begin again"
         );
+    }
+
+    /// The telegrams of a meter whose clock shows something else and whose register is what an attacker likes.
+    fn forged(epoch: i64, nth: i64, register: i64) -> (Step<i64>, i64) {
+        let (step, reading) = Meter { epoch }.send(nth);
+        let register = Some(register);
+        (Step { register, ..step }, -reading)
+    }
+
+    #[test]
+    fn two_forgeries_hold_the_meter_up_for_twenty_telegrams_whatever_register_they_show() {
+        for register in [i64::MIN, 0, 1500, i64::MAX] {
+            let meter = Meter { epoch: 50_000 };
+            let mut sequence = Sequence::new();
+            for nth in 0..100 {
+                assert_eq!(published(&mut sequence, meter.send(nth)), [nth]);
+            }
+            assert_eq!(
+                published(&mut sequence, forged(9_000_000, 100, register)),
+                NOTHING
+            );
+            assert_eq!(
+                published(&mut sequence, forged(9_000_000, 101, register)),
+                [-100, -101]
+            );
+            let mut after: Vec<i64> = Vec::new();
+            for nth in 102..200 {
+                after.extend(published(&mut sequence, meter.send(nth)));
+            }
+            assert_eq!(after, (102..200).collect::<Vec<_>>(), "{register}");
+        }
+    }
+
+    #[test]
+    fn a_forgery_that_is_the_first_ever_heard_does_not_lock_the_meter_out() {
+        for register in [0, i64::MAX] {
+            let meter = Meter { epoch: 50_000 };
+            let mut sequence = Sequence::new();
+            published(&mut sequence, forged(9_000_000, 0, register));
+            let mut after: Vec<i64> = Vec::new();
+            for nth in 1..100 {
+                after.extend(published(&mut sequence, meter.send(nth)));
+            }
+            assert_eq!(after, (1..100).collect::<Vec<_>>(), "{register}");
+        }
+    }
+
+    #[test]
+    fn forgeries_within_the_sequence_do_not_lock_the_meter_out_after_a_reset() {
+        let mut sequence = Sequence::new();
+        for nth in 0..100 {
+            published(&mut sequence, Meter { epoch: 50_000 }.send(nth));
+            if nth % 10 == 5 {
+                let (step, _) = Meter { epoch: 50_000 }.send(nth);
+                let number =
+                    SessionNumber::new(step.number.minutes(), step.number.session() + 5).unwrap();
+                let register = Some(i64::MAX);
+                let lucky = Step {
+                    number,
+                    register,
+                    ..step
+                };
+                assert_eq!(published(&mut sequence, (lucky, -nth)), [-nth]);
+            }
+        }
+        let reset = Meter { epoch: 7 };
+        let mut after: Vec<i64> = Vec::new();
+        for nth in 101..150 {
+            after.extend(published(&mut sequence, reset.send(nth)));
+        }
+        assert_eq!(after, (101..150).collect::<Vec<_>>());
     }
 
     #[test]
@@ -468,5 +611,45 @@ mod tests {
             "a replay"
         );
         assert_eq!(published(&mut next_run, meter.send(101)), [101]);
+    }
+
+    proptest! {
+        /// An attacker who has recordings only, and plays them as he likes, among the telegrams of a meter that uses energy.
+        #[test]
+        fn recordings_neither_come_through_nor_keep_the_meter_from_it(
+            moves in proptest::collection::vec((0..8_i64, 0..400_usize, 0..120_i64), 1..400)
+        ) {
+            let meter = Meter { epoch: 50_000 };
+            let mut sequence = Sequence::new();
+            let mut recordings: Vec<(Step<i64>, i64)> = Vec::new();
+            let (mut nth, mut seen) = (0, std::collections::HashSet::new());
+            for (kind, which, pause) in moves {
+                if kind < 3 {
+                    nth += 1 + pause / 60;
+                    recordings.push(meter.send(nth));
+                    prop_assert_eq!(published(&mut sequence, meter.send(nth)), [nth]);
+                    prop_assert!(seen.insert(nth));
+                } else if let Some(&(step, reading)) = recordings.get(which) {
+                    let at = meter.send(nth).0.at + SignedDuration::from_secs(pause % 16);
+                    let replayed = published(&mut sequence, (Step { at, ..step }, reading));
+                    prop_assert_eq!(replayed, NOTHING);
+                }
+                prop_assert!(sequence.reset.len() <= HELD_AT_MOST);
+            }
+        }
+
+        /// One who can make any telegram pass fills no memory.
+        #[test]
+        fn what_is_held_is_bounded(steps in proptest::collection::vec((0..2_000_u32, 0..16_u8, 0..4_i64), 1..600)) {
+            let mut sequence = Sequence::new();
+            let mut at = Timestamp::from_second(START).unwrap();
+            sequence.admit(Meter { epoch: 9_000_000 }.send(0).0, 0);
+            for (minutes, session, pause) in steps {
+                at += SignedDuration::from_secs(pause);
+                let number = SessionNumber::new(minutes / 500, session).unwrap();
+                sequence.admit(Step { number, at, register: None::<i64> }, 0);
+                prop_assert!(sequence.reset.len() <= HELD_AT_MOST);
+            }
+        }
     }
 }
