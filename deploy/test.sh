@@ -3,5 +3,6 @@
 # Arguments go to `cargo test`, for example: deploy/test.sh --test promises
 set -euo pipefail
 . "$(dirname "$0")/prepare.sh" gcc=cc make=make cmake=cmake pkg-config=pkg-config libssl-dev=/usr/include/openssl/ssl.h \
-    openssl=openssl mosquitto=/usr/sbin/mosquitto
+    openssl=openssl mosquitto=/usr/sbin/mosquitto \
+    chromium-headless-shell=chromium-headless-shell prometheus=promtool
 cargo test --locked --workspace --features fault-injection "$@"

@@ -2,20 +2,23 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, value_parser};
 use omnigate_actors::secrets::Secret;
+use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
 use crate::check_config::{check_config, print_state_dir};
+use crate::control::ask;
 use crate::decode;
 #[cfg(feature = "demo")]
 use crate::demo;
 use crate::exit::Exit;
 use crate::logging::Logging;
+use crate::overview::{self, Overview};
 #[cfg(feature = "demo")]
 use crate::settings::sections::Level;
 use crate::settings::{DEFAULT_FILE, DaemonSettings, Environment, Mistakes, Settings};
@@ -45,6 +48,12 @@ enum Command {
     /// from its L field on, and the two bytes of the dongle's CRC. Either side may end and come back; while nobody reads, telegrams are
     /// dropped. Until SIGTERM or SIGINT.
     Driver(DriverArguments),
+    /// Show how the gateway that runs on this machine is
+    ///
+    /// What works and what does not, the meters with their latest values, the others on the air, and the actors. Asks through the control
+    /// socket in the state directory, so it needs the rights of the user who runs the gateway. Exit code 0 if the gateway does its work,
+    /// otherwise 1.
+    Status(ConfigArguments),
     /// Find every mistake in the settings
     ///
     /// Prints a line for each, with file, line and key. Exit code 0 if there is none, otherwise 1.
@@ -184,6 +193,7 @@ impl Cli {
         let done = match self.command {
             Command::Run(arguments) => run(arguments),
             Command::Driver(arguments) => drive(&arguments),
+            Command::Status(arguments) => show_status(&arguments),
             Command::CheckConfig(arguments) => arguments.execute(),
             Command::Setup { file, answers } => {
                 setup::setup(&file.config, &answers, &Environment::of_process())
@@ -277,6 +287,24 @@ fn drive(DriverArguments { fifo, config }: &DriverArguments) -> io::Result<Exit>
     };
     let logging = Logging::for_service(settings.log.level, settings.log.syslog);
     wiring::drive(&settings, fifo, logging.logger())
+}
+
+fn show_status(ConfigArguments { config }: &ConfigArguments) -> io::Result<Exit> {
+    let settings = match Settings::load(config, &Environment::of_process()) {
+        Ok(settings) => settings,
+        Err(mistakes) => return Ok(bad_settings(&mistakes)),
+    };
+    let answer = ask(&settings.gateway.state_dir, "status").map_err(io::Error::other)?;
+    let overview = Overview::deserialize(answer)
+        .map_err(|error| io::Error::other(format!("a gateway of another version runs: {error}")))?;
+    let mut out = io::stdout().lock();
+    let text = overview::terminal::render(&overview, terminal::shows_colours());
+    out.write_all(text.as_bytes())?;
+    Ok(if overview.is_ready() {
+        Exit::Clean
+    } else {
+        Exit::Failed
+    })
 }
 
 fn bad_settings(mistakes: &Mistakes) -> Exit {

@@ -8,6 +8,8 @@ pub mod decode;
 pub mod demo;
 pub mod exit;
 pub mod logging;
+pub mod overview;
+pub mod page;
 pub mod settings;
 pub mod setup;
 pub mod simulate;

@@ -12,6 +12,7 @@ pub mod duplicates;
 pub mod faults;
 pub mod forward;
 pub mod heard;
+pub mod latest;
 pub mod meter;
 pub mod meter_handler;
 pub mod meter_list;

@@ -86,6 +86,12 @@ impl Publisher {
             self.config.counters.increment(Count::NothingToPublish);
             return;
         }
+        self.config.latest.note(
+            &reading.meter,
+            reading.received_at,
+            &reading.profile,
+            &values,
+        );
         let row = NewRow {
             meter: reading.meter,
             received_at: reading.received_at,
@@ -120,7 +126,7 @@ impl Publisher {
     fn disconnected(&mut self) {
         self.connection = None;
         self.away
-            .get_or_insert_with(|| self.monitor.waiting_for_ever("the broker"));
+            .get_or_insert_with(|| self.monitor.waiting_for_ever(THE_BROKER));
         self.begin_again();
     }
 
@@ -202,9 +208,12 @@ impl Publisher {
             .counters
             .add(Count::MessagesPublished, count as u64);
         let mut left = count;
-        while let Some(done) = self.in_flight.next_done(&mut left) {
+        while let Some((done, took)) = self.in_flight.next_done(&mut left) {
             match done {
-                Sent::Row(id) => self.config.outbox.remove(id),
+                Sent::Row(id) => {
+                    self.config.latency.observe(took.as_secs_f64());
+                    self.config.outbox.remove(id);
+                }
                 Sent::Announcement => self.config.announcements.acknowledged(),
                 Sent::Online => self.status.acknowledged = true,
                 Sent::Offline => self.said_offline(),
@@ -263,7 +272,7 @@ impl Actor for Publisher {
         faults::hit("publisher.started", "");
         self.begin_again();
         self.reported = self.config.outbox.state();
-        self.away = Some(self.monitor.waiting_for_ever("the broker"));
+        self.away = Some(self.monitor.waiting_for_ever(THE_BROKER));
         match Session::start(
             self.config.session(),
             &self.config.turn,
@@ -366,6 +375,9 @@ impl Drop for RowInHand<'_> {
         }
     }
 }
+
+/// What the Publisher waits for while it has no connection.
+pub const THE_BROKER: &str = "the broker";
 
 /// The name in logs, rejects and the client id.
 const ACTOR: &str = "publisher";

@@ -158,6 +158,11 @@ impl Values {
     }
 
     /// As stored.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As stored.
     pub fn into_bytes(self) -> Box<[u8]> {
         self.0
     }
@@ -178,21 +183,25 @@ pub fn data_payloads(stored: &[u8], received_at: Timestamp) -> impl Iterator<Ite
     // A time that a time stamp holds is one in whole seconds too.
     let second = Timestamp::from_second(received_at.as_second()).unwrap_or(received_at);
     let end = format!(",\"timestamp\":\"{second}\"}}");
-    stored.split(|byte| *byte == b'\n').filter_map(move |line| {
+    stored_values(stored).map(move |[number, data_type, value]| {
+        [
+            b"{\"channelNumber\":",
+            number,
+            b",\"aggregateType\":\"Raw\",\"dataType\":",
+            data_type,
+            b",\"value\":",
+            value,
+            end.as_bytes(),
+        ]
+        .concat()
+    })
+}
+
+/// The number, the data type as JSON text, and the value of each channel of a stored reading.
+pub fn stored_values(stored: &[u8]) -> impl Iterator<Item = [&[u8]; 3]> {
+    stored.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut parts = line.splitn(3, |byte| *byte == b'\t');
-        let (number, data_type, value) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(
-            [
-                b"{\"channelNumber\":",
-                number,
-                b",\"aggregateType\":\"Raw\",\"dataType\":",
-                data_type,
-                b",\"value\":",
-                value,
-                end.as_bytes(),
-            ]
-            .concat(),
-        )
+        Some([parts.next()?, parts.next()?, parts.next()?])
     })
 }
 

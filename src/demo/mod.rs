@@ -216,7 +216,7 @@ fn connect(
 fn settings(port: u16, dongle: &Path, state_dir: &Path) -> io::Result<Settings> {
     let quoted = |path: &Path| toml::Value::from(&*path.to_string_lossy()).to_string();
     let text = format!(
-        "[gateway]\nid = \"demo\"\nstate_dir = {}\n[driver]\npath = {}\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n",
+        "[gateway]\nid = \"demo\"\nstate_dir = {}\n[driver]\npath = {}\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[page]\nenabled = false\n",
         quoted(state_dir),
         quoted(dongle)
     );

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
 pub use self::secrets::Environment;
-pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox};
+pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox, Page};
 
 /// Where the settings are, unless the command line or `OMNIGATE_CONFIG` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/omnigate/omnigate.toml";
@@ -33,6 +33,8 @@ pub struct Settings {
     pub mqtt: Mqtt,
     /// `[outbox]`
     pub outbox: Outbox,
+    /// `[page]`
+    pub page: Page,
     /// `[log]`
     pub log: Log,
 }
@@ -61,6 +63,7 @@ impl Settings {
         let (driver, driver_keys) = document.section::<Driver>("driver");
         let (mqtt, mqtt_keys) = document.section::<Mqtt>("mqtt");
         let (outbox, _) = document.section::<Outbox>("outbox");
+        let (page, _) = document.section::<Page>("page");
         let (log, _) = document.section::<Log>("log");
         let mut mistakes = document.mistakes();
         if let Some(driver) = &driver {
@@ -71,8 +74,8 @@ impl Settings {
             mqtt.find_secrets(&mqtt_keys, environment, &mut mistakes);
             mqtt
         });
-        match (gateway, driver, mqtt, outbox, log) {
-            (Some(gateway), Some(driver), Some(mqtt), Some(outbox), Some(log))
+        match (gateway, driver, mqtt, outbox, page, log) {
+            (Some(gateway), Some(driver), Some(mqtt), Some(outbox), Some(page), Some(log))
                 if mistakes.is_empty() =>
             {
                 Ok(Self {
@@ -80,6 +83,7 @@ impl Settings {
                     driver,
                     mqtt,
                     outbox,
+                    page,
                     log,
                 })
             }

@@ -16,7 +16,7 @@ use wmbus::im871a::LinkMode;
 
 use super::document::{Keys, Mistake};
 use super::secrets::{self, Environment};
-use super::values::{Bounded, GatewayId, from_text};
+use super::values::{Bounded, GatewayId, Listen, from_text};
 
 /// `[gateway]`: who this gateway is and where it keeps its things.
 #[derive(Clone, Debug, Deserialize)]
@@ -303,6 +303,19 @@ impl Outbox {
             ..Limits::default()
         }
     }
+}
+
+/// `[page]`: the local page, the metrics and the health check.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Whether they are there. Default: `true`.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// The address and port at which they are. They are read-only and hold no secrets, but whoever reaches them sees all readings.
+    /// Default: `127.0.0.1:9480`, which only this machine reaches.
+    #[serde(default, deserialize_with = "from_text")]
+    pub listen: Listen,
 }
 
 /// `[log]`: what is logged, and where to.

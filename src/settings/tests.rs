@@ -266,6 +266,7 @@ fn exactly_the_keys_that_exist_are_documented() {
         ("driver", fields::<Driver>()),
         ("mqtt", fields::<Mqtt>()),
         ("outbox", fields::<Outbox>()),
+        ("page", fields::<Page>()),
         ("log", fields::<Log>()),
     ]
     .into();

@@ -1,6 +1,7 @@
 //! The types of single settings: what may be written, in which unit, from where to where. Their errors never repeat what was written.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -111,5 +112,28 @@ impl FromStr for GatewayId {
 impl fmt::Display for GatewayId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.gateway_id())
+    }
+}
+
+/// An address of this machine, with a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+/// Text that is no [`Listen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address with a port is needed, such as 127.0.0.1:9480 or [::1]:9480")]
+pub struct ListenError;
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        text.parse().map(Self).map_err(|_| ListenError)
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self((Ipv4Addr::LOCALHOST, 9480).into())
     }
 }

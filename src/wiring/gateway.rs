@@ -38,6 +38,8 @@ use super::reasons::{Ends, Reason};
 use super::status::Shown;
 use super::watchdog;
 use crate::control::{self, LockError, StateLock, Verbs};
+use crate::overview::Sources;
+use crate::page::{self, Page};
 use crate::settings::Settings;
 
 /// All actors, in the order in which they were started. They are stopped the other way round.
@@ -53,6 +55,7 @@ pub struct Gateway {
     parser: Child<Parser>,
     driver: Child<Driver>,
     heartbeat: Heartbeat,
+    page: Option<Page>,
     radio: Arbiter,
     broker: Arbiter,
     _control: Option<control::Server>,
@@ -113,6 +116,19 @@ impl Gateway {
             rejects.clone(),
             of_actor("publisher"),
         );
+        let sources = Sources {
+            gateway: settings.gateway.id.topics().gateway_id().to_owned(),
+            started: clock::now(),
+            broker: settings.mqtt.url.to_string(),
+            root: Arc::clone(&root),
+            driver: driver_status.clone(),
+            meters: Arc::clone(&table),
+            latest: Arc::clone(&config.latest),
+            unknown: Arc::clone(&unknown),
+            store: Arc::clone(&store),
+            counters: Arc::clone(&counters),
+            latency: config.latency.clone(),
+        };
         let publisher = supervise_on(&broker.handle(), &root, &tree::PUBLISHER, move |monitor| {
             Publisher::new(config.clone(), monitor)
         });
@@ -205,16 +221,29 @@ impl Gateway {
                 },
             )?
         };
-        let verbs = Verbs::default().with("meters", move || {
-            json!(meter_list::list(
-                &table.snapshot(),
-                &heard.list(),
-                &profiles
-            ))
-        });
+        let verbs = {
+            let sources = sources.clone();
+            Verbs::default()
+                .with("meters", move || {
+                    json!(meter_list::list(
+                        &table.snapshot(),
+                        &heard.list(),
+                        &profiles
+                    ))
+                })
+                .with("status", move || json!(sources.overview()))
+        };
         let control = lock
             .as_ref()
             .and_then(|lock| answer_commands(lock, verbs, log));
+        let page = match &settings.page {
+            off if !off.enabled => None,
+            page => Some(Page::start(page::Config {
+                listen: page.listen.0,
+                sources,
+                log: log.new(o!("part" => "page")),
+            })?),
+        };
         info!(log, "started"; "gateway" => settings.gateway.id.topics().gateway_id());
         Ok(Self {
             root,
@@ -228,6 +257,7 @@ impl Gateway {
             parser,
             driver,
             heartbeat,
+            page,
             radio,
             broker,
             _control: control,
@@ -266,6 +296,7 @@ impl Gateway {
         self.publisher.stop().await;
         close(&self.store, &self.log).await;
         drop(self.heartbeat);
+        drop(self.page);
         self.radio.stop();
         self.broker.stop();
         info!(self.log, "stopped");

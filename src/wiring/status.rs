@@ -10,6 +10,8 @@ use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::{Monitor, Root, State};
 use serde_json::{Map, Value, json};
 
+use crate::overview::actor_state;
+
 /// What the sections show.
 pub struct Shown {
     /// The actors.
@@ -64,16 +66,8 @@ fn actors(root: &Root) -> Value {
 }
 
 fn actor(child: &Monitor) -> Value {
-    let state = match child.state() {
-        State::Starting => "starting".to_owned(),
-        State::Running => "running".to_owned(),
-        State::Waiting(wait) => format!("waiting for {}", wait.what),
-        State::BackingOff { .. } => "backing off".to_owned(),
-        State::Parked { .. } => "parked".to_owned(),
-        State::Stopped => "stopped".to_owned(),
-    };
     json!({
-        "state": state,
+        "state": actor_state(&child.state()),
         "restarts": child.restarts(),
         "last_reason": child.last_exit().map(|exit| exit.reason),
         "messages_lost": child.lost(),

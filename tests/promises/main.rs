@@ -26,5 +26,6 @@ mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
 mod the_broker_lets_each_do_his_part;
 mod the_demo_shows_every_message;
+mod the_page_shows_the_gateway;
 mod the_readme_tells_the_truth;
 mod the_serial_line_may_do_anything;

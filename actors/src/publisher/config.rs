@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
 use serde_json::json;
 use slog::Logger;
 
 use super::{ACTOR, Announcements, retained};
 use crate::counters::Counters;
+use crate::latest::Latest;
 use crate::mqtt::{self, Broker, QoS, Turn};
 use crate::recalc::Topics;
 use crate::rejects::Rejects;
@@ -33,6 +35,10 @@ pub struct Config {
     pub status_gap: Duration,
     /// How many messages may wait for their acknowledgement at once.
     pub window: usize,
+    /// What each meter said last.
+    pub latest: Arc<Latest>,
+    /// Seconds from when a reading was handed to the MQTT session until the broker acknowledged all of its messages.
+    pub latency: Histogram,
     /// The lives' sessions follow one another.
     pub turn: Turn,
     /// Counts by reason.
@@ -73,6 +79,8 @@ impl Config {
             status_interval: Duration::from_secs(60),
             status_gap: Duration::from_secs(5),
             window: 200,
+            latest: Arc::default(),
+            latency: Histogram::new(LATENCY_BUCKETS),
             turn: Turn::default(),
             counters,
             rejects,
@@ -115,6 +123,9 @@ fn outbox_section(outbox: &DiskStore) -> serde_json::Value {
         "disk": disk, "not_on_disk": outbox.unwritten(),
     })
 }
+
+/// Upper bounds in seconds, from a broker on the same machine to one behind a bad line.
+const LATENCY_BUCKETS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
 /// Larger than any `offline`; of a larger status nothing is needed.
 const LARGEST_OFFLINE: usize = 1024;

@@ -1,6 +1,7 @@
 //! What was sent and is not acknowledged, in order.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::store::outbox::RowId;
 
@@ -20,15 +21,26 @@ pub(super) enum Sent {
 /// The broker acknowledges in the order of sending, so a count is all that an acknowledgement is.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    /// With how many messages of each are not acknowledged yet.
-    sent: VecDeque<(Sent, usize)>,
+    sent: VecDeque<Unacknowledged>,
     messages: usize,
+}
+
+#[derive(Debug)]
+struct Unacknowledged {
+    sent: Sent,
+    /// How many of its messages are not acknowledged yet.
+    missing: usize,
+    since: Instant,
 }
 
 impl InFlight {
     /// So many messages of it were sent; at least one.
     pub(super) fn push(&mut self, sent: Sent, messages: usize) {
-        self.sent.push_back((sent, messages));
+        self.sent.push_back(Unacknowledged {
+            sent,
+            missing: messages,
+            since: Instant::now(),
+        });
         self.messages += messages;
     }
 
@@ -46,17 +58,18 @@ impl InFlight {
         self.messages = 0;
     }
 
-    /// Takes from the given number of acknowledgements what the oldest needs, and tells it if that completes it. Call it until there is none.
-    pub(super) fn next_done(&mut self, acknowledged: &mut usize) -> Option<Sent> {
-        let (sent, missing) = self.sent.front_mut()?;
-        let taken = (*acknowledged).min(*missing);
+    /// Takes from the given number of acknowledgements what the oldest needs, and tells it, with how long that took, if that completes it.
+    /// Call it until there is none.
+    pub(super) fn next_done(&mut self, acknowledged: &mut usize) -> Option<(Sent, Duration)> {
+        let oldest = self.sent.front_mut()?;
+        let taken = (*acknowledged).min(oldest.missing);
         *acknowledged -= taken;
-        *missing -= taken;
+        oldest.missing -= taken;
         self.messages -= taken;
-        if *missing > 0 {
+        if oldest.missing > 0 {
             return None;
         }
-        let done = *sent;
+        let done = (oldest.sent, oldest.since.elapsed());
         self.sent.pop_front();
         Some(done)
     }
@@ -67,7 +80,9 @@ mod tests {
     use super::*;
 
     fn done(in_flight: &mut InFlight, mut acknowledged: usize) -> Vec<Sent> {
-        std::iter::from_fn(|| in_flight.next_done(&mut acknowledged)).collect()
+        std::iter::from_fn(|| in_flight.next_done(&mut acknowledged))
+            .map(|(sent, _)| sent)
+            .collect()
     }
 
     #[test]

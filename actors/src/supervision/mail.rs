@@ -22,6 +22,7 @@ pub(super) struct Mail<A: Actor<Context = Context<A>>> {
     queue: RefCell<AddressReceiver<A>>,
     in_hand: Cell<bool>,
     empty: Cell<bool>,
+    found: Cell<u32>,
 }
 
 impl<A: Actor<Context = Context<A>>> Mail<A> {
@@ -30,6 +31,7 @@ impl<A: Actor<Context = Context<A>>> Mail<A> {
             queue: RefCell::new(queue),
             in_hand: Cell::new(false),
             empty: Cell::new(false),
+            found: Cell::new(0),
         })
     }
 
@@ -51,6 +53,11 @@ impl<A: Actor<Context = Context<A>>> Mail<A> {
     /// Whether the pump has found nothing to do since the last call of [`Mail::look_again`].
     pub(super) fn empty(&self) -> bool {
         self.empty.get()
+    }
+
+    /// How many messages the pump found in its last turn.
+    pub(super) fn found(&self) -> u32 {
+        self.found.get()
     }
 
     pub(super) fn look_again(&self) {
@@ -95,6 +102,9 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Pump<A> {
         ctx: &mut Context<A>,
         cx: &mut task::Context<'_>,
     ) -> Poll<()> {
+        if ctx.waiting() {
+            return Poll::Pending;
+        }
         let mut handled = 0;
         // The context waits while a future of `ctx.wait` runs, and from `ctx.stop` on.
         while !ctx.waiting() {
@@ -114,6 +124,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Pump<A> {
                 break;
             }
         }
+        self.mail.found.set(handled);
         Poll::Pending
     }
 }

@@ -25,6 +25,7 @@ pub struct Monitor {
     restarts: AtomicU32,
     lost: AtomicU32,
     refused: AtomicU32,
+    mail: AtomicU32,
     /// Boxed when it is first needed: most of many children never do. Locked for a few instructions at a time.
     rare: Mutex<Option<Box<Rare>>>,
     /// How it is told to stop.
@@ -93,6 +94,7 @@ impl Monitor {
             restarts: AtomicU32::new(0),
             lost: AtomicU32::new(0),
             refused: AtomicU32::new(0),
+            mail: AtomicU32::new(0),
             rare: Mutex::new(None),
             control: Control::default(),
         })
@@ -146,6 +148,11 @@ impl Monitor {
     /// Messages that were thrown away unread, while the child was parked or when it stopped.
     pub fn refused(&self) -> u32 {
         self.refused.load(Relaxed)
+    }
+
+    /// Messages that it found in its mailbox when it read it last, in one turn of at most 128; actix does not tell what waits at this moment.
+    pub fn mail(&self) -> u32 {
+        self.mail.load(Relaxed)
     }
 
     /// How its latest life ended, if one has.
@@ -202,6 +209,10 @@ impl Monitor {
 
     pub(super) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Relaxed);
+    }
+
+    pub(super) fn set_mail(&self, messages: u32) {
+        self.mail.store(messages, Relaxed);
     }
 
     pub(super) fn enter(&self, phase: Phase, at: Instant) {

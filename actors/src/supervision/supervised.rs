@@ -225,6 +225,7 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
             }
         }
         let mut polled = self.run(cx, monitor);
+        monitor.set_mail(mail.found());
         if order == Order::Stop && !self.told && mail.empty() && polled == Ok(Poll::Pending) {
             self.tell();
             polled = self.run(cx, monitor);

@@ -25,6 +25,7 @@ pub struct Options {
     driver: String,
     mqtt: String,
     outbox: String,
+    page: String,
     environment: Vec<(String, String)>,
 }
 
@@ -69,6 +70,7 @@ impl Options {
             driver: driver.to_owned(),
             mqtt: format!("url = \"{url}\"\n"),
             outbox: String::new(),
+            page: "enabled = false\n".to_owned(),
             environment: Vec::new(),
         }
     }
@@ -93,6 +95,12 @@ impl Options {
         self
     }
 
+    /// With the local page at this port of the loopback address.
+    pub fn page(mut self, port: u16) -> Self {
+        self.page = format!("listen = \"127.0.0.1:{port}\"\n");
+        self
+    }
+
     /// With a variable in the environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -107,11 +115,12 @@ impl Options {
     pub fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let settings = format!(
-            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
+            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
             self.state_dir.as_deref().unwrap_or(folder.path()).display(),
             self.driver,
             self.mqtt,
             self.outbox,
+            self.page,
         );
         let path = folder.path().join("omnigate.toml");
         std::fs::write(&path, settings).unwrap();
@@ -132,6 +141,11 @@ impl Gateway {
     /// The folder with its settings and what it keeps.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.path().join("omnigate.toml")
     }
 }
 

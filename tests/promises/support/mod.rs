@@ -2,10 +2,12 @@
 
 pub mod air;
 pub mod broker;
+pub mod browser;
 #[path = "../../../actors/tests/delivery/support/certificates.rs"]
 pub mod certificates;
 pub mod door;
 pub mod gateway;
+pub mod http;
 pub mod process;
 pub mod secrets;
 pub mod subscriber;

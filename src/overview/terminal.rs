@@ -1,0 +1,300 @@
+//! The overview for a terminal: aligned, with colours only where there is somebody to see them.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::{Condition, Meter, Overview, Value};
+
+/// The overview as lines of text.
+pub fn render(overview: &Overview, coloured: bool) -> String {
+    let mut text = Text {
+        lines: String::new(),
+        coloured,
+        now: overview.time,
+    };
+    text.summary(overview);
+    text.stations(overview);
+    text.meters(&overview.meters);
+    text.unknown(overview);
+    text.actors(overview);
+    text.lines
+}
+
+struct Text {
+    lines: String,
+    coloured: bool,
+    now: Timestamp,
+}
+
+/// Codes of ISO 6429.
+#[derive(Clone, Copy)]
+enum Colour {
+    Title = 1,
+    Bad = 31,
+    Good = 32,
+}
+
+impl Text {
+    fn summary(&mut self, overview: &Overview) {
+        let (colour, state) = if overview.is_ready() {
+            (Colour::Good, "ready")
+        } else {
+            (Colour::Bad, "not ready")
+        };
+        let (gateway, version) = (&overview.gateway, &overview.version);
+        let since = self.ago(overview.started);
+        self.line(
+            Some(colour),
+            &format!("{gateway}: {state}, omnigate {version}, started {since}"),
+        );
+        for trouble in &overview.troubles {
+            let since = trouble
+                .since
+                .map(|since| format!(", since {}", self.ago(since)))
+                .unwrap_or_default();
+            let line = format!("  {}: {}{since}", trouble.part, trouble.what);
+            self.line(Some(Colour::Bad), &line);
+        }
+    }
+
+    fn stations(&mut self, overview: &Overview) {
+        let Overview {
+            source,
+            broker,
+            outbox,
+            ..
+        } = overview;
+        let mut facts = vec![source.state.clone()];
+        facts.extend(source.link_mode.clone());
+        facts.extend(source.path.clone());
+        facts.extend(source.dongle.clone());
+        facts.extend(
+            source
+                .last_telegram
+                .map(|last| format!("last telegram {}", self.ago(last))),
+        );
+        if source.recovery_steps > 0 {
+            facts.push(format!("{} recovery steps", source.recovery_steps));
+        }
+        let mut rows = vec![vec!["source".to_owned(), facts.join(", ")]];
+        let mut facts = vec![format!("{} waiting, {} sent", outbox.waiting, outbox.sent)];
+        facts.extend(
+            outbox
+                .oldest
+                .map(|oldest| format!("oldest {}", self.ago(oldest))),
+        );
+        if outbox.dropped > 0 {
+            facts.push(format!("{} dropped", outbox.dropped));
+        }
+        rows.push(vec!["outbox".to_owned(), facts.join(", ")]);
+        let state = match broker.away_since {
+            _ if broker.connected => "connected".to_owned(),
+            Some(since) => format!("away since {}", self.ago(since)),
+            None => "away".to_owned(),
+        };
+        rows.push(vec![
+            "broker".to_owned(),
+            format!("{state}, {}, {} messages", broker.url, broker.published),
+        ]);
+        self.line(None, "");
+        self.table(&[], &rows);
+    }
+
+    fn meters(&mut self, meters: &[Meter]) {
+        if meters.is_empty() {
+            self.line(None, "");
+            self.line(None, "No meters are monitored.");
+            return;
+        }
+        let row = |meter: &Meter| {
+            vec![
+                meter.name.clone(),
+                match &meter.condition {
+                    Condition::Reading => "reading".to_owned(),
+                    Condition::Refused(reason) => reason.clone(),
+                    Condition::Unheard => "not heard yet".to_owned(),
+                },
+                meter
+                    .last_heard
+                    .map_or_else(|| "never".to_owned(), |at| self.ago(at)),
+                meter
+                    .rssi
+                    .map_or_else(String::new, |dbm| format!("{dbm} dBm")),
+                values(&meter.values),
+            ]
+        };
+        let rows: Vec<_> = meters.iter().map(row).collect();
+        self.line(None, "");
+        self.table(
+            &["METER", "STATE", "HEARD", "SIGNAL", "LATEST VALUES"],
+            &rows,
+        );
+    }
+
+    fn unknown(&mut self, overview: &Overview) {
+        if overview.unknown.is_empty() {
+            return;
+        }
+        let row = |meter: &super::Unknown| {
+            vec![
+                format!("{}-{}", meter.manufacturer, meter.id),
+                meter.medium.clone(),
+                self.ago(meter.last_heard),
+                meter
+                    .rssi
+                    .map_or_else(String::new, |dbm| format!("{dbm} dBm")),
+                meter.telegrams.to_string(),
+            ]
+        };
+        let rows: Vec<_> = overview.unknown.iter().take(SHOWN).map(row).collect();
+        self.line(None, "");
+        self.table(
+            &["NOT MONITORED", "MEASURES", "HEARD", "SIGNAL", "TELEGRAMS"],
+            &rows,
+        );
+        if let Some(more @ 1..) = overview.unknown.len().checked_sub(SHOWN) {
+            self.line(None, &format!("and {more} more, heard less often"));
+        }
+    }
+
+    fn actors(&mut self, overview: &Overview) {
+        let row = |actor: &super::Actor| {
+            let error = match (&actor.last_error, actor.last_error_at) {
+                (Some(error), Some(at)) => format!("{error}, {}", self.ago(at)),
+                (Some(error), None) => error.clone(),
+                (None, _) => String::new(),
+            };
+            vec![
+                actor.name.clone(),
+                actor.state.clone(),
+                actor.restarts.to_string(),
+                error,
+            ]
+        };
+        let rows: Vec<_> = overview.actors.iter().map(row).collect();
+        self.line(None, "");
+        self.table(&["ACTOR", "STATE", "RESTARTS", "LAST ERROR"], &rows);
+    }
+
+    fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let head = head.get(column).copied();
+            cells
+                .map(|cell| cell.chars().count())
+                .chain(head.map(str::len))
+                .max()
+                .unwrap_or(0)
+        };
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<_> = (0..columns).map(width).collect();
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let mut line = String::new();
+            for (cell, width) in cells.zip(&widths) {
+                // Writing to memory cannot fail.
+                let _ = write!(line, "{cell:width$}  ");
+            }
+            line.trim_end().to_owned()
+        };
+        if !head.is_empty() {
+            let line = line(&mut head.iter().copied());
+            self.line(Some(Colour::Title), &line);
+        }
+        for row in rows {
+            let line = line(&mut row.iter().map(String::as_str));
+            self.line(None, &line);
+        }
+    }
+
+    /// Text from the air or the cloud must not command the terminal: control characters are replaced.
+    fn line(&mut self, colour: Option<Colour>, text: &str) {
+        let harmless = text.chars().map(|letter| {
+            if letter.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                letter
+            }
+        });
+        let colour = colour.filter(|_| self.coloured);
+        if let Some(colour) = colour {
+            // Writing to memory cannot fail.
+            let _ = write!(self.lines, "\u{1b}[{}m", colour as u8);
+        }
+        self.lines.extend(harmless);
+        self.lines.push_str(if colour.is_some() {
+            "\u{1b}[0m\n"
+        } else {
+            "\n"
+        });
+    }
+
+    fn ago(&self, time: Timestamp) -> String {
+        let seconds = self.now.as_second().saturating_sub(time.as_second());
+        match seconds {
+            ..1 => "now".to_owned(),
+            1..120 => format!("{seconds} s ago"),
+            120..7200 => format!("{} min ago", seconds / 60),
+            7200..172_800 => format!("{} h ago", seconds / 3600),
+            _ => format!("{} days ago", seconds / 86_400),
+        }
+    }
+}
+
+fn values(values: &[Value]) -> String {
+    let shown: Vec<_> = values
+        .iter()
+        .map(
+            |Value {
+                 name, value, unit, ..
+             }| {
+                let name = name
+                    .split_once(" / ")
+                    .map_or(name.as_str(), |(short, _)| short);
+                format!("{name} {value} {unit}").trim_end().to_owned()
+            },
+        )
+        .collect();
+    shown.join("  ")
+}
+
+/// Meters on the air that are shown.
+const SHOWN: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overview::tests::overview;
+
+    #[test]
+    fn columns_are_aligned() {
+        let text = render(&overview(), false);
+        let expected = "\
+706462169: ready, omnigate 0.1.0, started 2 h ago
+
+source  listening, C1a, /dev/serial/by-id/usb-IMST_iM871A-if00, last telegram now
+outbox  0 waiting, 0 sent
+broker  connected, mqtt://localhost:1883, 1234 messages
+
+METER  STATE    HEARD  SIGNAL   LATEST VALUES
+kam-1  reading  now    -71 dBm  A+ 424788.78 kWh
+kam-2  reading  now    -71 dBm  A+ 424788.78 kWh
+
+ACTOR   STATE    RESTARTS  LAST ERROR
+driver  running  1         panic: ouch, 5 s ago
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_from_outside_commands_the_terminal() {
+        let mut overview = overview();
+        overview.meters[0].model = "\u{1b}]0;evil\u{7}".to_owned();
+        overview.meters[0].condition = Condition::Refused("\u{1b}[2J".to_owned());
+        overview.actors[0].last_error = Some("a\nb".to_owned());
+        assert!(!render(&overview, false).contains('\u{1b}'));
+        let coloured = render(&overview, true);
+        assert!(!coloured.contains("\u{1b}[2J") && !coloured.contains("a\nb"));
+        assert!(coloured.starts_with("\u{1b}[32m706462169: ready"));
+    }
+}

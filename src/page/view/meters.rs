@@ -1,0 +1,147 @@
+//! The meters: those that are monitored, and the others on the air.
+
+use maud::{Markup, html};
+
+use super::{Part, dot, grouped, hash, time};
+use crate::overview::{Condition, Meter, Unknown, Value};
+
+/// All monitored meters.
+pub(super) fn table(meters: &[Meter]) -> Markup {
+    html! {
+        div.scroll id="meters" {
+            @if meters.is_empty() {
+                p.none { "No meters are monitored. The cloud, or whoever commands this gateway, has named none yet." }
+            } @else {
+                table.meters {
+                    thead {
+                        tr {
+                            th scope="col" { "Meter" } th scope="col" { "State" } th scope="col" { "Latest values" }
+                            th scope="col" { "Signal" } th scope="col" { "Heard" }
+                        }
+                    }
+                    tbody { @for meter in meters { (row(meter)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The table, which changes as a whole when other meters are monitored, and its rows.
+pub(super) fn parts(meters: &[Meter], parts: &mut Vec<Part>) {
+    let names: Vec<_> = meters.iter().map(|meter| &meter.name).collect();
+    parts.push(Part {
+        version: hash(&names),
+        ..Part::new(TABLE, table(meters))
+    });
+    parts.extend(meters.iter().map(|meter| Part {
+        within: Some(TABLE),
+        ..Part::new(&id(meter), row(meter))
+    }));
+}
+
+fn row(meter: &Meter) -> Markup {
+    html! {
+        tr id=(id(meter)) {
+            th scope="row" {
+                (meter.name)
+                small { (meter.model) }
+            }
+            td { (condition(&meter.condition)) }
+            td { (values(&meter.values)) }
+            td { (signal(meter.rssi)) }
+            td.heard { @match meter.last_heard { Some(at) => (time(at)), None => span.none { "never" } } }
+        }
+    }
+}
+
+fn id(meter: &Meter) -> String {
+    format!("meter-{}", meter.name)
+}
+
+fn condition(condition: &Condition) -> Markup {
+    match condition {
+        Condition::Reading => html! { (dot(true)) "reading" },
+        Condition::Refused(reason) => html! { (dot(false)) (reason) },
+        Condition::Unheard => html! { span.none { "not heard yet" } },
+    }
+}
+
+fn values(values: &[Value]) -> Markup {
+    html! {
+        dl.values {
+            @for value in values {
+                div {
+                    dt title=(value.name) { (short(&value.name)) }
+                    dd { (grouped(&value.value)) " " span.unit { (value.unit) } }
+                }
+            }
+        }
+    }
+}
+
+/// `A+ / Active positive energy` is known as A+.
+fn short(name: &str) -> &str {
+    match name.split_once(" / ") {
+        Some((short, _)) => short,
+        None => name,
+    }
+}
+
+/// How loud it was, with bars for the eye.
+fn signal(rssi: Option<i8>) -> Markup {
+    let Some(dbm) = rssi else {
+        return html! { span.none { "unknown" } };
+    };
+    let bars = 1 + [-95, -85, -70]
+        .iter()
+        .filter(|limit| dbm >= **limit)
+        .count();
+    html! {
+        span.signal {
+            span.bars aria-hidden="true" {
+                @for bar in 1..=4 { i.on[bar <= bars] {} }
+            }
+            span { (grouped(&dbm.to_string())) " " span.unit { "dBm" } }
+        }
+    }
+}
+
+/// The others on the air.
+pub(super) fn unknown(meters: &[Unknown]) -> Markup {
+    html! {
+        div.scroll id="unknown" {
+            @if meters.is_empty() {
+                p.none { "None was heard." }
+            } @else {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Meter" } th scope="col" { "Measures" } th.number scope="col" { "Version" }
+                            th.number scope="col" { "Telegrams" } th scope="col" { "Signal" } th scope="col" { "Heard" }
+                        }
+                    }
+                    tbody {
+                        @for meter in meters.iter().take(SHOWN) {
+                            tr {
+                                th scope="row" { (meter.manufacturer) "-" (meter.id) }
+                                td { (meter.medium) }
+                                td.number { (format_args!("{:02X}", meter.version)) }
+                                td.number { (grouped(&meter.telegrams.to_string())) }
+                                td { (signal(meter.rssi)) }
+                                td.heard { (time(meter.last_heard)) }
+                            }
+                        }
+                    }
+                }
+                @if let Some(more @ 1..) = meters.len().checked_sub(SHOWN) {
+                    p.none { "and " (more) " more, heard less often" }
+                }
+            }
+        }
+    }
+}
+
+const TABLE: &str = "meters";
+
+/// Meters on the air that are shown.
+const SHOWN: usize = 50;
