@@ -75,8 +75,14 @@ pub(super) fn explain_value(page: &mut Page<'_>, header: &Header, all: &[Record]
         .flatten();
     match values {
         Some(values) if !values.is_empty() => {
-            page.add(1, "control", "profile: size and kind of its elements", "");
-            page.add(1, "spacing", "profile: time between its elements", "");
+            let mut bytes = page.left().iter().copied();
+            let (control, interval) = (
+                bytes.next().unwrap_or_default(),
+                bytes.next().unwrap_or_default(),
+            );
+            page.add(1, "control", "profile: its elements", elements(control));
+            let interval = spacing(control, interval);
+            page.add(1, "spacing", "profile: between its elements", interval);
             let size = (len - 2) / values.len();
             for value in values {
                 page.add(size, "element", label(&value), told_value(&value));
@@ -85,6 +91,36 @@ pub(super) fn explain_value(page: &mut Page<'_>, header: &Header, all: &[Record]
         _ => page.add(len, "data", label(&record), told_value(&record)),
     }
     Some(record.value)
+}
+
+/// Source: EN 13757-3, table F.6.
+fn elements(control: u8) -> String {
+    let size = Field::from_dif(control).map_or(String::new(), |field| {
+        data_information(control & 0x0F, field)
+    });
+    let kind = match control >> 6 {
+        0 => "values themselves",
+        1 => "increments",
+        2 => "decrements",
+        _ => "signed differences",
+    };
+    format!("{size}, {kind}")
+}
+
+/// Source: EN 13757-3, table F.8.
+fn spacing(control: u8, value: u8) -> String {
+    match (value, control >> 4 & 0x03) {
+        (0, column) => format!("column {column} of a table"),
+        (1..=250, unit) => {
+            let unit = record::time_unit(unit);
+            format!("{value} {unit}")
+        }
+        (253, 3) => "half a month".to_owned(),
+        (254, 1) => "half a year".to_owned(),
+        (254, 2) => "a quarter".to_owned(),
+        (254, 3) => "a month".to_owned(),
+        _ => "reserved".to_owned(),
+    }
 }
 
 /// Writes down the header that comes next; `None`, and nothing, if it cannot be read.

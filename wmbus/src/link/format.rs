@@ -140,7 +140,9 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
             _ => strip(Format::B, bytes),
         };
         return Ok(match stripped {
-            Ok(stripped) if telegram::is_format_b(&stripped) == Some(true) => Cow::Owned(stripped),
+            Ok(stripped) if telegram::is_format_b(bytes, &stripped) == Some(true) => {
+                Cow::Owned(stripped)
+            }
             _ => Cow::Borrowed(bytes),
         });
     }
@@ -332,6 +334,18 @@ mod tests {
         let b = Format::B.emit(&bare).unwrap();
         assert_eq!(normalise(&b).as_deref(), Ok(&b[..]));
         assert_eq!(strip(Format::B, &b).as_deref(), Ok(&bare[..]));
+    }
+
+    // The last two bytes of the volume happen to be the CRC of all before them.
+    #[test]
+    fn records_that_end_with_a_crc_by_chance_are_not_cut() {
+        let mut bare = telegram(0);
+        bare.extend([0x78, 0x04, 0x13, 0x07, 0x00]);
+        bare[0] = (bare.len() + 1) as u8;
+        let crc = crc::en13757(&bare).to_be_bytes();
+        bare.extend(crc);
+        assert!(strip(Format::B, &bare).is_ok());
+        assert_eq!(normalise(&bare).as_deref(), Ok(&bare[..]));
     }
 
     fn telegram(payload: usize) -> Vec<u8> {

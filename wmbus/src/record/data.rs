@@ -258,7 +258,7 @@ fn unsigned(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// Types F, G, I and J tell themselves apart by their sizes.
+/// Types F, G, I and J tell themselves apart by their sizes; longer ones (type M) stay bytes.
 fn moment(bytes: &[u8]) -> Value {
     match *bytes {
         [a, b] => Date::from_type_g([a, b]).into(),

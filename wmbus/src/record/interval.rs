@@ -26,7 +26,7 @@ fn date_by(records: &mut [Record]) {
     };
     let dated: Vec<u64> = records
         .iter()
-        .filter(|record| record.value.moment().is_some())
+        .filter(|record| record.time_of_storage().is_some())
         .map(|record| record.storage)
         .collect();
     for record in records {
@@ -59,8 +59,8 @@ fn interval(record: &Record, records: &[Record]) -> Option<(u64, Step, Moment)> 
     };
     let newest = records
         .iter()
-        .filter(|other| other.storage == record.storage && other.qualifiers.is_empty())
-        .find_map(|other| other.value.moment())?;
+        .filter(|other| other.storage == record.storage)
+        .find_map(Record::time_of_storage)?;
     Some((record.storage, step, newest))
 }
 

@@ -25,7 +25,7 @@ pub(crate) use header::Header;
 pub(crate) use plain_text::is_first as text_begins;
 pub(crate) use series::values as series_values;
 pub(crate) use vif::{
-    Coding, Meaning, first_extension, primary, second_extension, third_extension,
+    Coding, Meaning, first_extension, primary, second_extension, third_extension, time as time_unit,
 };
 
 use core::fmt;
@@ -85,6 +85,14 @@ impl Record {
             unit_text: self.unit_text.clone(),
             ..*self
         }
+    }
+
+    /// The date, with or without time, of the values at this storage number, if that is what the record tells.
+    fn time_of_storage(&self) -> Option<Moment> {
+        let tells_time = matches!(self.quantity, Quantity::Date | Quantity::DateTime);
+        self.value
+            .moment()
+            .filter(|_| tells_time && self.qualifiers.is_empty())
     }
 
     /// The manufacturer's bytes, as they are.

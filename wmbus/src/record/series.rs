@@ -67,8 +67,8 @@ pub(crate) fn values(profile: &Record, header: &Header, all: &[Record]) -> Optio
     };
     let base_time = all
         .iter()
-        .filter(|record| record.storage == profile.storage && record.qualifiers.is_empty())
-        .find_map(|record| record.value.moment());
+        .filter(|record| record.storage == profile.storage)
+        .find_map(Record::time_of_storage);
     let base = all.iter().find(|record| {
         record.storage == template.storage
             && record.tariff == template.tariff

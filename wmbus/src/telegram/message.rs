@@ -8,6 +8,7 @@ use crate::crypto::MeterKey;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::proprietary;
 use crate::reader::Reader;
+use crate::record::Records;
 use crate::tpl::{self, Application, Extension};
 
 /// An application's message with the headers of the layers that protect it.
@@ -163,6 +164,13 @@ impl<'a> Message<'a> {
             (Some(key), Some(afl)) => afl.verify(key, address.identification, self.bytes),
             _ => Ok(0),
         }
+    }
+
+    /// Are these plain records, of which none is cut off?
+    pub(super) fn ends_with_its_records(&self) -> bool {
+        let is_records = self.application == Application::Content(Content::Full);
+        let mut records = Records::new(Reader::in_layer(Layer::Apl, self.offset, self.body));
+        is_records && self.security() == Security::None && records.all(|record| record.is_ok())
     }
 
     /// Is nothing of the message cut off? `None` if only a MAC can tell.

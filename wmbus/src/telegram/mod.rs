@@ -240,13 +240,25 @@ impl<'a> Telegram<'a> {
 
 /// Is a telegram whose CRCs of frame format B are right one of that format, or a bare one whose last bytes are right by
 /// chance? `None` if only decryption can tell. `stripped` is the telegram without them.
-pub(crate) fn is_format_b(stripped: &[u8]) -> Option<bool> {
+pub(crate) fn is_format_b(bytes: &[u8], stripped: &[u8]) -> Option<bool> {
     let Ok(telegram) = Telegram::parse(stripped) else {
         return Some(false);
     };
     match &telegram.upper {
         Upper::Sealed(_) => None,
         Upper::Fragment { .. } => Some(true),
+        // Plain records tell by where they end.
+        Upper::Open(message) if !message.ends_with_its_records() => {
+            let bare = Telegram::parse(bytes);
+            let is_bare = bare.is_ok_and(|telegram| match &telegram.upper {
+                Upper::Open(message) => message.ends_with_its_records(),
+                Upper::Sealed(_) | Upper::Fragment { .. } => false,
+            });
+            if is_bare {
+                return Some(false);
+            }
+            message.is_whole()
+        }
         Upper::Open(message) => message.is_whole(),
     }
 }
