@@ -100,7 +100,7 @@ counts! {
     HandlerGone "dropped_meter_removed" "Telegrams dropped because their meter was just removed.",
     Readings "readings" "Telegrams decrypted, verified and decoded.",
     Held "held" "Telegrams held because they may be replays, until others confirm them.",
-    Replays "rejected_replay" "Held telegrams that the meter itself disproved.",
+    Replays "rejected_replay" "Held telegrams that the meter itself disproved, and telegrams whose message counter did not rise.",
     Fragments "fragments" "Parts of messages that are longer than a telegram.",
     Duplicates "rejected_duplicate" "Telegrams heard before, through a repeater or another dongle.",
     KeyRejected "rejected_key" "Telegrams that do not fit the meter's key.",

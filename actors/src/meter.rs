@@ -1,16 +1,21 @@
 //! A monitored meter: who it is, its key, and what is remembered of it from one life of its handler to the next.
 
+mod memory;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wmbus::{Address, Decimal, IdentificationNumber, Key, Manufacturer};
+use wmbus::{Address, Decimal, IdentificationNumber, Key, Learned, Manufacturer};
 
 use crate::duplicates::Recent;
 use crate::parser::CheckedTelegram;
 use crate::publisher::MeterReading;
+use crate::refusal::Refusal;
 use crate::sequence::Sequence;
 use crate::sighting::Sighting;
+
+pub use memory::Unreadable;
 
 /// What tells one meter from all others in a set message and in the routing table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +86,10 @@ pub struct Memory {
     pub sequence: Sequence<MeterReading, Decimal>,
     /// The telegrams heard lately, against duplicates of those without a number.
     pub recent: Recent,
+    /// The highest message counter of those that the meter's MAC vouches for. It rises as long as a key is in use.
+    pub message_counter: Option<u32>,
+    /// The layouts of its compact telegrams, learned with the key in use.
+    pub learned: Option<Learned>,
     /// Readings handed on.
     pub readings: u64,
     /// Telegrams refused, for whatever reason.
@@ -109,6 +118,21 @@ impl Memory {
         match &mut self.sighting {
             Some(sighting) => sighting.again(telegram),
             none => *none = Some(Sighting::of(telegram)),
+        }
+    }
+
+    /// Takes the message counter of a telegram that is verified. It must rise.
+    ///
+    /// # Errors
+    /// [`Refusal::Duplicate`] for the last one again, [`Refusal::Replayed`] for a lower one.
+    pub fn count(&mut self, counter: u32) -> Result<(), Refusal> {
+        match self.message_counter {
+            Some(last) if counter == last => Err(Refusal::Duplicate),
+            Some(last) if counter < last => Err(Refusal::Replayed),
+            _ => {
+                self.message_counter = Some(counter);
+                Ok(())
+            }
         }
     }
 
@@ -148,6 +172,9 @@ impl Meter {
         if *current != key {
             *current = key;
             self.key_generation.fetch_add(1, Ordering::Release);
+            let mut memory = self.memory();
+            memory.message_counter = None;
+            memory.learned = None;
         }
     }
 
@@ -160,6 +187,32 @@ impl Meter {
     pub fn take_introduction(&self) -> bool {
         self.introduction_due.load(Ordering::Relaxed)
             && self.introduction_due.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes up what an earlier run of the program kept of it, unless something was heard meanwhile.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; then nothing is changed.
+    pub fn remember(&self, bytes: &[u8]) -> Result<(), Unreadable> {
+        let kept = Memory::from_bytes(bytes, self.key().0.as_ref())?;
+        let mut memory = self.memory();
+        if memory.readings == 0 {
+            *memory = Memory {
+                recent: memory.recent.clone(),
+                condition: memory.condition,
+                sighting: memory.sighting.take(),
+                refused: kept.refused + memory.refused,
+                ..kept
+            };
+        }
+        Ok(())
+    }
+
+    /// What is to be kept of it on disk; nothing before it gave a reading.
+    pub fn memory_to_keep(&self) -> Option<Box<[u8]>> {
+        let (key, _) = self.key();
+        let memory = self.memory();
+        (memory.readings > 0).then(|| memory.to_bytes(key.as_ref()))
     }
 
     /// What is remembered of it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::{Logger, info};
-use wmbus::{Decimal, Decoder, MeterKey, Profile, Profiles, Reading};
+use wmbus::{Authentication, Decimal, Decoder, MeterKey, Profile, Profiles, Reading};
 
 use crate::counters::{Count, Counters};
 use crate::faults;
@@ -107,22 +107,32 @@ impl MeterHandler {
             at: raw.received_at(),
             register: register(&profile, &reading),
         });
+        let counter = reading.message_counter.filter(|_| {
+            // What no MAC vouches for a forger could move ahead.
+            shared.live && reading.authentication == Authentication::Mac
+        });
         let reading = MeterReading {
             meter: Arc::clone(&meter.name),
             received_at: raw.received_at(),
             rssi: raw.rssi(),
             profile,
             introduces: false,
+            memory: None,
             reading,
             raw: raw.clone(),
         };
         let mut memory = meter.memory();
+        if let Some(counter) = counter {
+            memory.count(counter)?;
+        }
         let admission = match numbered {
             Some(step) => memory.sequence.admit(step, reading),
-            None if memory.recent.admit(&reading.reading, telegram) => Admission::Publish {
-                reading,
-                disproved: 0,
-            },
+            None if counter.is_some() || memory.recent.admit(&reading.reading, telegram) => {
+                Admission::Publish {
+                    reading,
+                    disproved: 0,
+                }
+            }
             None => Admission::Duplicate,
         };
         drop(memory);
@@ -146,8 +156,17 @@ impl MeterHandler {
         }
         let mut memory = meter.memory();
         memory.readings += count;
+        if let Some(learned) = self.decoder.learned()
+            && memory.learned.as_ref() != Some(learned)
+        {
+            memory.learned = Some(learned.clone());
+        }
         if memory.note(Condition::Reading) {
             info!(shared.log, "meter gives readings"; "meter" => %meter.name);
+        }
+        drop(memory);
+        if let Some(last) = readings.last_mut().filter(|_| shared.live) {
+            last.memory = meter.memory_to_keep();
         }
     }
 
@@ -172,10 +191,9 @@ impl Config {
     fn decoder(&self) -> (Decoder, u32) {
         let (key, generation) = self.meter.key();
         let key = key.as_ref().map(MeterKey::from);
-        (
-            Decoder::with_profiles(key, Arc::clone(&self.shared.profiles)),
-            generation,
-        )
+        let mut decoder = Decoder::with_profiles(key, Arc::clone(&self.shared.profiles));
+        decoder.set_learned(self.meter.memory().learned.clone());
+        (decoder, generation)
     }
 }
 

@@ -85,7 +85,8 @@ pub struct Meters {
 #[rtype(result = "SetReport")]
 pub struct ApplySet(pub SetMessage);
 
-/// Monitors the meters that an earlier run of the program has stored, unless a set message came first.
+/// Monitors the meters that an earlier run of the program has stored. If a set message came first, only what was remembered of its meters
+/// is taken up.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Restore(pub Vec<StoredMeter>);
@@ -224,22 +225,37 @@ impl Handler<Restore> for Meters {
     type Result = ();
 
     fn handle(&mut self, Restore(stored): Restore, ctx: &mut Self::Context) {
-        if self.config.table.are_known() {
-            return;
+        let present = self.config.table.snapshot();
+        let mut meters = MeterMap::new();
+        let mut nameless = 0;
+        for StoredMeter {
+            name,
+            device_key,
+            key,
+            memory,
+        } in stored
+        {
+            let Some(id) = name.id() else {
+                nameless += 1;
+                continue;
+            };
+            let meter = match present.get(&id) {
+                Some(meter) if *meter.name == name && meter.device_key == device_key => {
+                    Arc::clone(meter)
+                }
+                _ => Arc::new(Meter::new(name, device_key, key)),
+            };
+            if let Some(Err(error)) = memory.map(|memory| meter.remember(&memory)) {
+                warn!(self.config.log, "a meter begins anew"; "meter" => %meter.name, "reason" => "memory", "error" => %error);
+            }
+            meters.insert(id, meter);
         }
-        let count = stored.len();
-        let meters: MeterMap = stored
-            .into_iter()
-            .filter_map(|stored| {
-                let id = stored.name.id()?;
-                let meter = Meter::new(stored.name, stored.device_key, stored.key);
-                Some((id, Arc::new(meter)))
-            })
-            .collect();
-        if meters.len() < count {
-            warn!(self.config.log, "stored meters whose names make no sense are left out"; "meters" => count - meters.len());
+        if nameless > 0 {
+            warn!(self.config.log, "stored meters whose names make no sense are left out"; "meters" => nameless);
         }
-        info!(self.config.log, "the meters of the last run are monitored"; "meters" => meters.len());
-        self.adopt(meters, ctx);
+        if !self.config.table.are_known() {
+            info!(self.config.log, "the meters of the last run are monitored"; "meters" => meters.len());
+            self.adopt(meters, ctx);
+        }
     }
 }

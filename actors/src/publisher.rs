@@ -97,7 +97,7 @@ impl Publisher {
             received_at: reading.received_at,
             body: values.into_bytes(),
         };
-        self.config.outbox.push(row, None, reading.raw);
+        self.config.outbox.push(row, reading.memory, reading.raw);
     }
 
     /// A meter without channels has nothing to announce.

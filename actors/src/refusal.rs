@@ -14,6 +14,8 @@ pub enum Refusal {
     Duplicate,
     /// It is held until others confirm it.
     Held,
+    /// Its message counter, for which its MAC vouches, does not rise.
+    Replayed,
     /// It is not what the standard, the key or the meter's profile demands.
     Invalid(Error),
     /// It made the decoder panic.
@@ -34,6 +36,7 @@ impl Refusal {
         match self {
             Self::Duplicate => Count::Duplicates,
             Self::Held => Count::Held,
+            Self::Replayed => Count::Replays,
             Self::Panic(_) => Count::HandlerPanics,
             Self::Invalid(error) => match error.kind {
                 ErrorKind::Incomplete => Count::Fragments,
@@ -51,6 +54,7 @@ impl Refusal {
         match self.count() {
             Count::Duplicates => "duplicate",
             Count::Held => "held",
+            Count::Replays => "replay",
             Count::Fragments => "incomplete",
             Count::HandlerPanics => "decoder panic",
             Count::KeyRejected => "key rejected",
@@ -65,6 +69,10 @@ impl Refusal {
     pub fn report(&self, log: &Logger, meter: &MeterName) {
         match self {
             Self::Duplicate | Self::Held => {}
+            Self::Replayed => {
+                warn!(log, "telegram refused: its message counter does not rise. Somebody replays it, or the meter counts anew; then remove the meter from the set and add it again";
+                    "meter" => %meter, "reason" => self.reason());
+            }
             Self::Panic(panic) => {
                 error!(log, "a telegram made the decoder panic: please report it";
                     "meter" => %meter, "reason" => self.reason(), "error" => %panic);

@@ -68,6 +68,15 @@ pub enum Admission<R> {
     Duplicate,
 }
 
+/// The latest numbers published: all that the next run of the program has to know to go on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window<V> {
+    /// The highest, with the register that a reset meter must not fall below.
+    pub highest: Step<V>,
+    /// Bit n: the number n behind the highest was heard.
+    pub heard: u128,
+}
+
 #[derive(Debug, Clone)]
 struct Position<V> {
     highest: Step<V>,
@@ -103,23 +112,29 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
         }
     }
 
-    /// Goes on from the [highest](Self::highest) number of an earlier run of the program.
-    pub fn after(highest: Step<V>) -> Self {
+    /// Goes on where an earlier run of the program stopped.
+    pub fn resume(window: Window<V>) -> Self {
         let floor = Floor {
-            of_last: highest.register,
+            of_last: window.highest.register,
             ..Floor::new()
         };
         Self {
-            position: Some(Position::at(highest, floor)),
+            position: Some(Position {
+                heard: window.heard,
+                ..Position::at(window.highest, floor)
+            }),
             ..Self::new()
         }
     }
 
-    /// The highest number published, with the register that a reset meter must not fall below.
-    pub fn highest(&self) -> Option<Step<V>> {
-        self.position.as_ref().map(|position| Step {
-            register: position.floor.value(),
-            ..position.highest
+    /// The latest numbers published, if there are any.
+    pub fn window(&self) -> Option<Window<V>> {
+        self.position.as_ref().map(|position| Window {
+            highest: Step {
+                register: position.floor.value(),
+                ..position.highest
+            },
+            heard: position.heard,
         })
     }
 
@@ -602,9 +617,12 @@ mod tests {
     fn goes_on_where_an_earlier_run_stopped() {
         let meter = Meter { epoch: 50_000 };
         let mut sequence = Sequence::new();
+        published(&mut sequence, meter.send(98));
         published(&mut sequence, meter.send(100));
-        let mut next_run = Sequence::after(sequence.highest().unwrap());
+        let mut next_run = Sequence::resume(sequence.window().unwrap());
         assert_eq!(next_run.admit(meter.send(100).0, 100), Admission::Duplicate);
+        assert_eq!(next_run.admit(meter.send(98).0, 98), Admission::Duplicate);
+        assert_eq!(published(&mut next_run, meter.send(99)), [99], "only late");
         assert_eq!(
             published(&mut next_run, meter.send(10)),
             NOTHING,

@@ -75,7 +75,11 @@ impl Gateway {
         let rejects = Rejects::new(REJECTS_KEPT);
         let unknown = Arc::new(Heard::default());
         let heard = Arc::clone(&unknown);
-        let table = Arc::new(MeterTable::new());
+        let table = Arc::new(if settings.driver.is_live() {
+            MeterTable::new()
+        } else {
+            MeterTable::of_recording()
+        });
         let driver_status = StatusSender::new(clock::now());
         let status = Arc::new(StatusBoard::new(clock::now()));
         let root = {

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::air::Air;
 use crate::support::broker::Broker;
 use crate::support::door::Door;
 use crate::support::gateway::{GATEWAY, Gateway, Options};
@@ -98,6 +99,43 @@ fn a_disk_that_cannot_be_written_is_told_and_readings_go_on() {
     });
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn a_replay_is_refused_after_a_restart() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let folder = tempfile::tempdir().unwrap();
+    let air = Air::open();
+    let mut gateway = Options::dongle(&broker, air.port())
+        .state_dir(folder.path())
+        .start();
+    monitor(&gateway, &subscriber);
+    air.wait_until_listening();
+    air.send(COMPACT_2_15);
+    air.send(FULL_2_15);
+    energies(&subscriber, 2);
+    // Not killed, for then it might deliver the last readings once more.
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
+    drop(gateway);
+    subscriber.wait_for_state(GATEWAY, "offline");
+    subscriber.forget();
+
+    let air = Air::open();
+    let gateway = Options::dongle(&broker, air.port())
+        .state_dir(folder.path())
+        .start();
+    gateway.wait_for_output("the meters of the last run are monitored");
+    air.wait_until_listening();
+    air.send(COMPACT_2_15);
+    air.send(FULL_2_15);
+    air.send(COMPACT_LATER);
+    energies(&subscriber, 1);
+    gateway.signal("TERM");
+    subscriber.wait_for_state(GATEWAY, "offline");
+    let data = subscriber.on(&format!("v2/{GATEWAY}/kam-32666857/data"));
+    assert_eq!(data.len(), 4, "{data:?}");
 }
 
 /// Sends the set message and waits until the gateway monitors the meter.

@@ -82,6 +82,17 @@ impl Decoder {
         self.knowledge.learned = None;
     }
 
+    /// The layouts that were learned, for a later decoder of the same meter and key; `None` if there are none.
+    #[must_use]
+    pub fn learned(&self) -> Option<&Learned> {
+        self.knowledge.learned.as_deref()
+    }
+
+    /// Takes up what an earlier decoder of the same meter and key has [learned](Self::learned).
+    pub fn set_learned(&mut self, learned: Option<Learned>) {
+        self.knowledge.learned = learned.map(Box::new);
+    }
+
     /// The profile of a meter; `None` if there is none for its type.
     #[inline]
     pub fn profile(&mut self, meter: impl Into<MeterType>) -> Option<&Arc<Profile>> {
@@ -288,16 +299,16 @@ impl Knowledge {
         if known || headers.is_empty() {
             return;
         }
-        match &mut self.learned {
-            Some(learned) if learned.address == address => learned.add(signature, headers),
-            learned => *learned = Some(Box::new(Learned::new(address, signature, headers))),
-        }
+        self.learned.take_if(|learned| learned.address != address);
+        self.learned
+            .get_or_insert_with(|| Box::new(Learned::empty(address)))
+            .add(signature, headers);
     }
 }
 
 /// Layouts learned from one meter's full frames.
-#[derive(Clone, Debug)]
-struct Learned {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
     address: Address,
     /// The oldest first.
     layouts: Vec<(Signature, Box<[u8]>)>,
@@ -307,10 +318,36 @@ impl Learned {
     /// How many layouts of a meter are remembered; meters have one or two.
     const MAX: usize = 4;
 
-    fn new(address: Address, signature: Signature, headers: &[u8]) -> Self {
+    /// What was learned of the meter with this address earlier: the headers of each layout, the oldest layout first.
+    ///
+    /// # Errors
+    /// Of the first layout that is none, as [`Layout::from_headers`].
+    pub fn new<'a>(
+        address: Address,
+        layouts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Error> {
+        let mut learned = Self::empty(address);
+        for headers in layouts {
+            learned.add(Layout::from_headers(headers)?.signature(), headers);
+        }
+        Ok(learned)
+    }
+
+    /// The meter.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// The headers of each layout, the oldest layout first.
+    pub fn layouts(&self) -> impl Iterator<Item = &[u8]> {
+        self.layouts.iter().map(|(_, headers)| &**headers)
+    }
+
+    const fn empty(address: Address) -> Self {
         Self {
             address,
-            layouts: vec![(signature, headers.into())],
+            layouts: Vec::new(),
         }
     }
 

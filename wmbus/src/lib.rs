@@ -43,7 +43,7 @@ pub mod wired;
 pub use address::{Address, AddressError, IdentificationNumber, Manufacturer, Medium};
 pub use crypto::MeterKey;
 pub use decimal::Decimal;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Learned};
 pub use error::{Error, ErrorKind, Layer};
 pub use key::{DesKey, Key, KeyError};
 pub use profile::{Profile, Profiles};

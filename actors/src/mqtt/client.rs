@@ -115,6 +115,11 @@ impl Client {
             .then(|| Failure::new("the broker gives no sign of life"))
     }
 
+    /// Whether nothing is carried any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.relay.is_broken()
+    }
+
     /// Ends the connection as if it broke: the broker publishes the last will. The library does not notice.
     pub(super) fn cut(&self) {
         self.wires.active.store(false, SeqCst);

@@ -52,10 +52,10 @@ enum State {
         until: Instant,
     },
     Up(Link),
-    /// Says goodbye.
+    /// Says goodbye, then waits until the relay has passed it on.
     Leaving {
         client: Client,
-        goodbye: DisconnectToken,
+        goodbye: Option<DisconnectToken>,
         until: Instant,
     },
     Ended,
@@ -273,23 +273,24 @@ impl Worker {
         let goodbye = link.client.disconnect();
         self.state = State::Leaving {
             client: link.client,
-            goodbye,
+            goodbye: Some(goodbye),
             until: now + GOODBYE,
         };
         now
     }
 
+    /// Once the library has said it, it closes its side; the relay carries what was said and then ends by itself. To cut it before could
+    /// take the goodbye back, and the broker would publish the last will.
     fn leaving(
         &mut self,
         client: Client,
-        mut goodbye: DisconnectToken,
+        mut goodbye: Option<DisconnectToken>,
         until: Instant,
         now: Instant,
     ) -> Instant {
-        let said = goodbye
-            .poll(&mut Context::from_waker(&self.waker))
-            .is_ready();
-        if said || now >= until {
+        let cx = &mut Context::from_waker(&self.waker);
+        goodbye.take_if(|goodbye| goodbye.poll(cx).is_ready());
+        if goodbye.is_none() && client.has_ended() || now >= until {
             self.retired.add(client);
             return now;
         }

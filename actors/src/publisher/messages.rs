@@ -31,6 +31,8 @@ pub struct MeterReading {
     pub introduces: bool,
     /// The values.
     pub reading: Reading,
+    /// What is remembered of the meter after this reading, if that is to be kept.
+    pub memory: Option<Box<[u8]>>,
     /// The telegram. A source that loses nothing waits until it is dropped.
     pub raw: RawTelegram,
 }

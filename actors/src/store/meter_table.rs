@@ -15,6 +15,8 @@ pub type MeterMap = BTreeMap<MeterId, Arc<Meter>>;
 pub struct MeterTable {
     meters: Mutex<MeterMap>,
     known: watch::Sender<bool>,
+    /// What is remembered of the meters is kept on disk.
+    keeps_memory: bool,
 }
 
 impl MeterTable {
@@ -23,6 +25,15 @@ impl MeterTable {
         Self {
             meters: Mutex::default(),
             known: watch::Sender::new(false),
+            keeps_memory: true,
+        }
+    }
+
+    /// The same where telegrams come from a recording, which must not change what is remembered of the living meters.
+    pub fn of_recording() -> Self {
+        Self {
+            keeps_memory: false,
+            ..Self::new()
         }
     }
 
@@ -63,12 +74,13 @@ impl MetersSource for MeterTable {
     }
 
     fn stored(&self, with_memory: bool) -> Option<Vec<StoredMeter>> {
-        let _ = with_memory;
         let stored = |meter: &Arc<Meter>| StoredMeter {
             name: MeterName::clone(&meter.name),
             device_key: meter.device_key.clone(),
             key: meter.key().0,
-            memory: None,
+            memory: meter
+                .memory_to_keep()
+                .filter(|_| with_memory && self.keeps_memory),
         };
         self.are_known()
             .then(|| self.lock().values().map(stored).collect())

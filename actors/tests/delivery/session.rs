@@ -291,6 +291,27 @@ fn the_last_will_is_published_only_when_the_connection_breaks() {
 }
 
 #[test]
+fn a_goodbye_arrives_every_time() {
+    let broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let mut config = config(address(&broker.url()), "a");
+    config.will = Some(message("will", "gone"));
+    let turn = Turn::default();
+    for _ in 0..30 {
+        let mut observed = Observed::start_in_turn(config.clone(), &turn);
+        observed.connected();
+        observed.session.close();
+        observed.until(|event| matches!(event, Event::Closed).then_some(()));
+    }
+    // The next one takes the same id, after which the broker has nothing left to say of the others.
+    let mut observed = Observed::start_in_turn(config, &turn);
+    observed.connected();
+    watcher.say("end", "");
+    watcher.wait_on("end", 1);
+    assert_eq!(watcher.on("will"), []);
+}
+
+#[test]
 fn sessions_with_one_turn_never_run_at_once() {
     let broker = Broker::start();
     let turn = Turn::default();

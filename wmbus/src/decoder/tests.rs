@@ -225,8 +225,8 @@ fn learns_from_format_frames() {
 #[test]
 fn remembers_few_layouts_of_one_meter() {
     let address = Address::from_link(hex(METER).try_into().unwrap());
-    let mut learned = Learned::new(address, Signature(0), &[0]);
-    for number in 1..=9 {
+    let mut learned = Learned::empty(address);
+    for number in 0..=9 {
         learned.add(Signature(number), &[number as u8]);
     }
     assert_eq!(learned.layouts.len(), Learned::MAX);
@@ -237,6 +237,26 @@ fn remembers_few_layouts_of_one_meter() {
     let mut other = address;
     other.version += 1;
     assert_eq!(learned.headers(other, Signature(9)), None);
+}
+
+#[test]
+fn what_was_learned_can_be_given_to_the_next_decoder() {
+    let headers = hex("04 13  44 13");
+    let layout = Layout::from_headers(&headers).unwrap();
+    let values: [&[u8]; 2] = [&[7, 0, 0, 0], &[6, 0, 0, 0]];
+    let compact = encrypted(0x79, &layout.compact(&values));
+    let mut next = decoder();
+    assert!(next.decode(&compact).is_err());
+    let address = Address::from_link(hex(METER).try_into().unwrap());
+    let learned = Learned::new(address, [&*headers]).unwrap();
+    assert_eq!(learned.layouts().collect::<Vec<_>>(), [&*headers]);
+    next.set_learned(Some(learned));
+    assert_eq!(
+        self::values(&next.decode(&compact).unwrap()),
+        ["0.007 m³", "0.006 m³"]
+    );
+    assert!(next.learned().is_some());
+    assert!(Learned::new(address, [&[0x04][..]]).is_err(), "cut short");
 }
 
 #[test]

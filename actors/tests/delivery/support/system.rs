@@ -235,6 +235,7 @@ impl Readings {
                 rssi: None,
                 profile,
                 introduces: false,
+                memory: None,
                 reading,
                 raw: RawTelegram::radio(bytes, received_at, None),
             },
