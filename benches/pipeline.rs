@@ -20,6 +20,7 @@ use omnigate_actors::heard::Heard;
 use omnigate_actors::meter_handler;
 use omnigate_actors::meters::{self, ApplySet, Handlers, Meters};
 use omnigate_actors::parser::{self, Parse, Parser};
+use omnigate_actors::profiles::InForce;
 use omnigate_actors::publisher::{Announce, Publish};
 use omnigate_actors::raw_telegram::RawTelegram;
 use omnigate_actors::rejects::Rejects;
@@ -31,7 +32,6 @@ use omnigate_actors::tree;
 use slog::{Discard, Logger, o};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use wmbus::Profiles;
 
 /// Counts what arrives.
 struct Door(Arc<AtomicUsize>);
@@ -95,7 +95,7 @@ impl Pipeline {
             announce: Forward::to(door.clone()),
             publish: door.recipient(),
             shared: Arc::new(meter_handler::Shared {
-                profiles: Profiles::embedded(),
+                profiles: Arc::new(InForce::default()),
                 live: true,
                 counters: Arc::clone(&counters),
                 rejects: rejects.clone(),

@@ -1,7 +1,9 @@
-//! `omnigate check-config`: every mistake in the settings.
+//! `omnigate check-config`: every mistake in the settings and in the directory of profiles that they name.
 
 use std::io::{self, Write};
 use std::path::Path;
+
+use omnigate_actors::profiles::Directory;
 
 use crate::exit::Exit;
 use crate::settings::{Environment, Settings};
@@ -15,16 +17,25 @@ pub fn check_config(
     environment: &Environment,
     out: &mut impl Write,
 ) -> io::Result<Exit> {
-    match Settings::load(file, environment) {
-        Ok(_) => {
-            writeln!(out, "{}: no mistakes", file.display())?;
-            Ok(Exit::Clean)
-        }
+    let settings = match Settings::load(file, environment) {
+        Ok(settings) => settings,
         Err(mistakes) => {
             writeln!(out, "{mistakes}")?;
-            Ok(Exit::Failed)
+            return Ok(Exit::Failed);
         }
+    };
+    let mistakes = match settings.profiles.directory {
+        Some(directory) => Directory::read(directory).result().2,
+        None => Vec::new(),
+    };
+    for mistake in &mistakes {
+        writeln!(out, "{mistake}")?;
     }
+    if !mistakes.is_empty() {
+        return Ok(Exit::Failed);
+    }
+    writeln!(out, "{}: no mistakes", file.display())?;
+    Ok(Exit::Clean)
 }
 
 /// Writes the state directory, for scripts; the mistakes, if there are any, go to standard error.
@@ -68,6 +79,19 @@ mod tests {
             check("[gateway]\nid = 'g'\n"),
             (Exit::Clean, "/omnigate.toml: no mistakes\n".to_owned())
         );
+    }
+
+    #[test]
+    fn names_the_mistakes_in_profiles() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.toml"), "colour = 1\n").unwrap();
+        let settings = format!(
+            "[gateway]\nid = 'g'\n[profiles]\ndirectory = {:?}\n",
+            folder.path()
+        );
+        let (exit, out) = check(&settings);
+        assert_eq!(exit, Exit::Failed);
+        assert!(out.contains("/x.toml:1: colour: unknown key"), "{out}");
     }
 
     #[test]

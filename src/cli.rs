@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, value_parser};
+use omnigate_actors::clock;
 use omnigate_actors::secrets::Secret;
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
@@ -18,7 +19,9 @@ use crate::decode;
 use crate::demo;
 use crate::exit::Exit;
 use crate::logging::Logging;
+use crate::meters;
 use crate::overview::{self, Overview};
+use crate::profiles::{self, Form};
 #[cfg(feature = "demo")]
 use crate::settings::sections::Level;
 use crate::settings::{DEFAULT_FILE, DaemonSettings, Environment, Mistakes, Settings};
@@ -68,6 +71,15 @@ enum Command {
         #[command(flatten)]
         answers: setup::Answers,
     },
+    /// List the meters that the running gateway hears
+    ///
+    /// Monitored or not: number, manufacturer, model, medium, encryption, interval, signal strength, and how the monitored ones fare.
+    Meters(MetersArguments),
+    /// List and check the profiles of types of meters
+    ///
+    /// The embedded ones and those of a directory, which takes whose place, and every mistake with file, line and key. Exit code 0 if there is
+    /// no mistake, otherwise 1.
+    Profiles(ProfilesArguments),
     /// Decode telegrams to JSON
     ///
     /// Each input line is `TELEGRAM_HEX [KEY_HEX]` and is answered by one line with a JSON object, in order: what the telegram says, or
@@ -117,6 +129,27 @@ struct DriverArguments {
     /// The settings, of which the daemon needs `[driver]` and `[log]`; without the file at the usual place they have their defaults
     #[arg(long, value_name = "FILE", env = "OMNIGATE_CONFIG")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct MetersArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Print a JSON list
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ProfilesArguments {
+    /// The directory; without it, the one in the settings, if there is one
+    #[arg(value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -198,6 +231,8 @@ impl Cli {
             Command::Setup { file, answers } => {
                 setup::setup(&file.config, &answers, &Environment::of_process())
             }
+            Command::Meters(arguments) => arguments.execute(),
+            Command::Profiles(arguments) => arguments.execute(),
             Command::Decode(arguments) => arguments.execute(),
             Command::Simulate(arguments) => arguments.execute(),
             #[cfg(feature = "demo")]
@@ -224,6 +259,44 @@ impl CheckConfigArguments {
         } else {
             check_config(file, &environment, out)
         }
+    }
+}
+
+impl MetersArguments {
+    fn execute(self) -> io::Result<Exit> {
+        let settings = match Settings::load(&self.config.config, &Environment::of_process()) {
+            Ok(settings) => settings,
+            Err(mistakes) => return Ok(bad_settings(&mistakes)),
+        };
+        let meters = ask(&settings.gateway.state_dir, "meters").map_err(io::Error::other)?;
+        let out = &mut BufWriter::new(io::stdout().lock());
+        if self.json {
+            meters::write_json(&meters, out)?;
+        } else {
+            meters::write_table(&meters, clock::now(), out)?;
+        }
+        out.flush()?;
+        Ok(Exit::Clean)
+    }
+}
+
+impl ProfilesArguments {
+    fn execute(self) -> io::Result<Exit> {
+        let usual = Path::new(DEFAULT_FILE);
+        let directory = match self.directory {
+            Some(directory) => Some(directory),
+            // A machine without a gateway has no settings.
+            None if self.config.config == usual && !usual.exists() => None,
+            None => match Settings::load(&self.config.config, &Environment::of_process()) {
+                Ok(settings) => settings.profiles.directory,
+                Err(mistakes) => return Ok(bad_settings(&mistakes)),
+            },
+        };
+        let form = if self.json { Form::Json } else { Form::Table };
+        let out = &mut BufWriter::new(io::stdout().lock());
+        let exit = profiles::profiles(directory.as_deref(), form, out)?;
+        out.flush()?;
+        Ok(exit)
     }
 }
 

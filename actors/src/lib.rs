@@ -19,6 +19,7 @@ pub mod meter_list;
 pub mod meters;
 pub mod mqtt;
 pub mod parser;
+pub mod profiles;
 pub mod publisher;
 pub mod raw_telegram;
 pub mod recalc;

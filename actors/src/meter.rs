@@ -3,10 +3,10 @@
 mod memory;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wmbus::{Address, Decimal, IdentificationNumber, Key, Learned, Manufacturer};
+use wmbus::{Address, Decimal, IdentificationNumber, Key, Learned, Manufacturer, Profile};
 
 use crate::duplicates::Recent;
 use crate::parser::CheckedTelegram;
@@ -75,7 +75,6 @@ pub struct Meter {
     pub device_key: String,
     key: Mutex<Option<Key>>,
     key_generation: AtomicU32,
-    introduction_due: AtomicBool,
     memory: Mutex<Memory>,
 }
 
@@ -94,6 +93,8 @@ pub struct Memory {
     pub readings: u64,
     /// Telegrams refused, for whatever reason.
     pub refused: u64,
+    /// The profile whose channels were announced last.
+    pub announced: Option<Arc<Profile>>,
     /// How the last telegram fared.
     pub condition: Condition,
     /// What was heard of it, whatever became of that.
@@ -113,6 +114,16 @@ pub enum Condition {
 }
 
 impl Memory {
+    /// Whether the channels of this profile, by which the meter is read now, are to be announced: they are not the ones announced last.
+    pub fn introduce(&mut self, profile: &Arc<Profile>) -> bool {
+        let changed = match &self.announced {
+            Some(known) => !Arc::ptr_eq(known, profile) && known.channels != profile.channels,
+            None => true,
+        };
+        self.announced = Some(Arc::clone(profile));
+        changed
+    }
+
     /// Notes that a telegram came.
     pub fn hear(&mut self, telegram: &CheckedTelegram) {
         match &mut self.sighting {
@@ -150,7 +161,6 @@ impl Meter {
             device_key,
             key: Mutex::new(key),
             key_generation: AtomicU32::new(0),
-            introduction_due: AtomicBool::new(false),
             memory: Mutex::default(),
         }
     }
@@ -178,17 +188,6 @@ impl Meter {
         }
     }
 
-    /// Asks for the meter's channels to be announced with its next reading, because only that tells what it is.
-    pub fn introduce_with_next_reading(&self) {
-        self.introduction_due.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the channels are to be announced now. Answers yes once.
-    pub fn take_introduction(&self) -> bool {
-        self.introduction_due.load(Ordering::Relaxed)
-            && self.introduction_due.swap(false, Ordering::Relaxed)
-    }
-
     /// Takes up what an earlier run of the program kept of it, unless something was heard meanwhile.
     ///
     /// # Errors
@@ -201,6 +200,7 @@ impl Meter {
                 recent: memory.recent.clone(),
                 condition: memory.condition,
                 sighting: memory.sighting.take(),
+                announced: memory.announced.take(),
                 refused: kept.refused + memory.refused,
                 ..kept
             };

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::{Logger, info};
-use wmbus::{Authentication, Decimal, Decoder, MeterKey, Profile, Profiles, Reading};
+use wmbus::{Authentication, Decimal, Decoder, MeterKey, Profile, Reading};
 
 use crate::counters::{Count, Counters};
 use crate::faults;
 use crate::forward::Forward;
 use crate::meter::{Condition, Meter};
 use crate::parser::CheckedTelegram;
+use crate::profiles::InForce;
 use crate::publisher::{MeterReading, Publish};
 use crate::refusal::Refusal;
 use crate::rejects::Rejects;
@@ -35,8 +36,8 @@ pub struct Config {
 
 /// What all handlers have in common.
 pub struct Shared {
-    /// What is known about the types of meters.
-    pub profiles: Arc<Profiles>,
+    /// What is known about the types of meters; may change at any time.
+    pub profiles: Arc<InForce>,
     /// Whether telegrams come as they are sent, so that their numbers must advance with the clock. Those of a recording do not.
     pub live: bool,
     /// Counts by reason.
@@ -52,6 +53,7 @@ pub struct MeterHandler {
     config: Config,
     decoder: Decoder,
     key_generation: u32,
+    profiles_generation: u32,
     monitor: Arc<Monitor>,
 }
 
@@ -63,11 +65,12 @@ pub struct Decode(pub CheckedTelegram);
 impl MeterHandler {
     /// One life.
     pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
-        let (decoder, key_generation) = config.decoder();
+        let (decoder, key_generation, profiles_generation) = config.decoder();
         Self {
             config,
             decoder,
             key_generation,
+            profiles_generation,
             monitor: Arc::clone(monitor),
         }
     }
@@ -75,15 +78,25 @@ impl MeterHandler {
     /// A panic that one telegram causes is a rejection like any other: nobody can stop a gateway by radio.
     fn decode(&mut self, telegram: &CheckedTelegram) -> Result<Reading, Refusal> {
         if self.config.meter.key_generation() != self.key_generation {
-            (self.decoder, self.key_generation) = self.config.decoder();
+            self.begin_again();
+        }
+        if self.config.shared.profiles.generation() != self.profiles_generation {
+            let (profiles, generation) = self.config.shared.profiles.snapshot();
+            self.decoder.set_profiles(profiles);
+            self.profiles_generation = generation;
         }
         match catch(|| self.decoder.decode(telegram.bytes())) {
             Ok(decoded) => decoded.map_err(Refusal::Invalid),
             Err(panic) => {
-                (self.decoder, self.key_generation) = self.config.decoder();
+                self.begin_again();
                 Err(Refusal::Panic(panic))
             }
         }
+    }
+
+    /// With a fresh decoder.
+    fn begin_again(&mut self) {
+        (self.decoder, self.key_generation, self.profiles_generation) = self.config.decoder();
     }
 
     fn profile(&mut self, reading: &Reading) -> Arc<Profile> {
@@ -151,10 +164,10 @@ impl MeterHandler {
         let Config { meter, shared, .. } = &self.config;
         let count = readings.len() as u64;
         shared.counters.add(Count::Readings, count);
-        if let Some(first) = readings.first_mut() {
-            first.introduces = meter.take_introduction();
-        }
         let mut memory = meter.memory();
+        for reading in readings.iter_mut() {
+            reading.introduces = memory.introduce(&reading.profile);
+        }
         memory.readings += count;
         if let Some(learned) = self.decoder.learned()
             && memory.learned.as_ref() != Some(learned)
@@ -188,12 +201,14 @@ impl MeterHandler {
 }
 
 impl Config {
-    fn decoder(&self) -> (Decoder, u32) {
-        let (key, generation) = self.meter.key();
+    /// A decoder, with the generations of its key and of its profiles.
+    fn decoder(&self) -> (Decoder, u32, u32) {
+        let (key, key_generation) = self.meter.key();
         let key = key.as_ref().map(MeterKey::from);
-        let mut decoder = Decoder::with_profiles(key, Arc::clone(&self.shared.profiles));
+        let (profiles, generation) = self.shared.profiles.snapshot();
+        let mut decoder = Decoder::with_profiles(key, profiles);
         decoder.set_learned(self.meter.memory().learned.clone());
-        (decoder, generation)
+        (decoder, key_generation, generation)
     }
 }
 

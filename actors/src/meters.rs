@@ -174,24 +174,16 @@ impl Meters {
 
     /// The announcements of the meters whose channels are known before they are heard; the others follow with their first reading.
     fn announcements(&self, meters: &MeterMap) -> Vec<Announcement> {
+        let profiles = self.config.shared.profiles.profiles();
         meters
             .iter()
             .filter_map(|(id, meter)| {
-                match self
-                    .config
-                    .shared
-                    .profiles
-                    .find_by_key(id.manufacturer, &meter.device_key)
-                {
-                    Some(profile) => Some(Announcement {
-                        meter: Arc::clone(&meter.name),
-                        profile: Arc::clone(profile),
-                    }),
-                    None => {
-                        meter.introduce_with_next_reading();
-                        None
-                    }
-                }
+                let profile = profiles.find_by_key(id.manufacturer, &meter.device_key);
+                meter.memory().announced = profile.cloned();
+                Some(Announcement {
+                    meter: Arc::clone(&meter.name),
+                    profile: Arc::clone(profile?),
+                })
             })
             .collect()
     }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
 pub use self::secrets::Environment;
-pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox, Page};
+pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox, Page, Profiles};
 
 /// Where the settings are, unless the command line or `OMNIGATE_CONFIG` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/omnigate/omnigate.toml";
@@ -35,6 +35,8 @@ pub struct Settings {
     pub outbox: Outbox,
     /// `[page]`
     pub page: Page,
+    /// `[profiles]`
+    pub profiles: Profiles,
     /// `[log]`
     pub log: Log,
 }
@@ -64,6 +66,7 @@ impl Settings {
         let (mqtt, mqtt_keys) = document.section::<Mqtt>("mqtt");
         let (outbox, _) = document.section::<Outbox>("outbox");
         let (page, _) = document.section::<Page>("page");
+        let (profiles, _) = document.section::<Profiles>("profiles");
         let (log, _) = document.section::<Log>("log");
         let mut mistakes = document.mistakes();
         if let Some(driver) = &driver {
@@ -74,19 +77,24 @@ impl Settings {
             mqtt.find_secrets(&mqtt_keys, environment, &mut mistakes);
             mqtt
         });
-        match (gateway, driver, mqtt, outbox, page, log) {
-            (Some(gateway), Some(driver), Some(mqtt), Some(outbox), Some(page), Some(log))
-                if mistakes.is_empty() =>
-            {
-                Ok(Self {
-                    gateway,
-                    driver,
-                    mqtt,
-                    outbox,
-                    page,
-                    log,
-                })
-            }
+        match (gateway, driver, mqtt, outbox, page, profiles, log) {
+            (
+                Some(gateway),
+                Some(driver),
+                Some(mqtt),
+                Some(outbox),
+                Some(page),
+                Some(profiles),
+                Some(log),
+            ) if mistakes.is_empty() => Ok(Self {
+                gateway,
+                driver,
+                mqtt,
+                outbox,
+                page,
+                profiles,
+                log,
+            }),
             _ => {
                 mistakes.sort();
                 Err(mistakes)

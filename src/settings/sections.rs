@@ -318,6 +318,16 @@ pub struct Page {
     pub listen: Listen,
 }
 
+/// `[profiles]`: what is known of types of meters.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profiles {
+    /// A directory whose profiles add to the embedded ones or take their places, also when they change while the gateway runs. A path.
+    /// Default: none.
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
+}
+
 /// `[log]`: what is logged, and where to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

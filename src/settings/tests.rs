@@ -267,6 +267,7 @@ fn exactly_the_keys_that_exist_are_documented() {
         ("mqtt", fields::<Mqtt>()),
         ("outbox", fields::<Outbox>()),
         ("page", fields::<Page>()),
+        ("profiles", fields::<Profiles>()),
         ("log", fields::<Log>()),
     ]
     .into();

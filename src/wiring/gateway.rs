@@ -20,6 +20,7 @@ use omnigate_actors::meter_list;
 use omnigate_actors::meters::{self, Handlers, Meters, Restore};
 use omnigate_actors::mqtt::Turn;
 use omnigate_actors::parser::{self, Parser};
+use omnigate_actors::profiles::Watch;
 use omnigate_actors::publisher::{self, Flush, Publisher};
 use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
 use omnigate_actors::rejects::Rejects;
@@ -32,8 +33,8 @@ use omnigate_actors::tree;
 use serde_json::json;
 use slog::{Logger, crit, error, info, o, warn};
 use tokio::sync::{Semaphore, watch};
-use wmbus::Profiles;
 
+use super::profiles;
 use super::reasons::{Ends, Reason};
 use super::status::Shown;
 use super::watchdog;
@@ -58,6 +59,7 @@ pub struct Gateway {
     page: Option<Page>,
     radio: Arbiter,
     broker: Arbiter,
+    _profiles: Option<Watch>,
     _control: Option<control::Server>,
     _lock: Option<StateLock>,
 }
@@ -98,6 +100,7 @@ impl Gateway {
             unknown: Arc::clone(&unknown),
         };
         shown.on(&status);
+        let (in_force, watch) = profiles::in_force(&settings.profiles, &status, log);
         let of_actor = |name: &'static str| log.new(o!("actor" => name));
 
         let (store, restored) = DiskStore::open(
@@ -147,7 +150,7 @@ impl Gateway {
             announce: Forward::to(publisher.addr.clone()),
             publish: publisher.addr.clone().recipient(),
             shared: Arc::new(meter_handler::Shared {
-                profiles: Profiles::embedded(),
+                profiles: Arc::clone(&in_force),
                 live: settings.driver.is_live(),
                 counters: Arc::clone(&counters),
                 rejects: rejects.clone(),
@@ -156,7 +159,6 @@ impl Gateway {
             root: Arc::clone(&root),
             log: of_actor("meters"),
         };
-        let profiles = Arc::clone(&config.shared.profiles);
         let meters = supervise_on(&radio.handle(), &root, &tree::METERS, move |monitor| {
             Meters::new(config.clone(), monitor)
         });
@@ -232,7 +234,7 @@ impl Gateway {
                     json!(meter_list::list(
                         &table.snapshot(),
                         &heard.list(),
-                        &profiles
+                        &in_force.profiles()
                     ))
                 })
                 .with("status", move || json!(sources.overview()))
@@ -264,6 +266,7 @@ impl Gateway {
             page,
             radio,
             broker,
+            _profiles: watch,
             _control: control,
             _lock: lock,
         })

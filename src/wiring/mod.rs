@@ -5,6 +5,7 @@
 
 mod daemon;
 mod gateway;
+mod profiles;
 mod reasons;
 mod status;
 mod watchdog;

@@ -13,7 +13,7 @@ use wmbus::{Address, Decoder, IdentificationNumber, Profile, Profiles, Value};
 fn profiles() -> impl Iterator<Item = (&'static str, Profile)> {
     Profiles::embedded_files().iter().map(|(path, text)| {
         let profile =
-            Profile::parse(text).unwrap_or_else(|error| panic!("profiles/{path}: {error}"));
+            Profile::parse(text).unwrap_or_else(|mistakes| panic!("profiles/{path}: {mistakes:?}"));
         (*path, profile)
     })
 }
@@ -221,3 +221,148 @@ fn telegram(meter: MeterType, ci: u8, payload: &[u8]) -> Vec<u8> {
     };
     Draft::new(address, ci, payload).encode(None).unwrap()
 }
+
+/// A profile without mistakes.
+const GOOD: &str = r#"manufacturer = "ABC"
+model = "One"
+match = [{ version = 1, type = 2 }]
+fields = [
+    { name = "energy", dif_vif = "04 04", unit = "Wh", info = "Energy." },
+]
+channels = [
+    { number = 1, data_type = "accumulated-power", name = "Energy", field = "energy", unit = "kWh" },
+]
+"#;
+
+fn mistakes(text: &str) -> Vec<String> {
+    match Profile::parse(text) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line_and_key() {
+    assert_eq!(mistakes(GOOD), [""; 0]);
+    let text = r#"manufacturer = "ABCD"
+model = " "
+colour = "red"
+device_keys = ["", 7]
+match = [{ version = 256, type = 2 }, { version = 1 }]
+compact_layouts = ["zz", "04 04 04"]
+fields = [
+    { name = "Energy", dif_vif = "04 04", unit = "Wh", info = "Energy." },
+    { name = "energy", dif_vif = "04 04", unit = "l", info = "Energy." },
+    { name = "volume", dif_vif = "04 13 04", unit = "m³", info = "Volume.", size = 3, weight = 4 },
+    { name = "flow", dif_vif = "04 3B", unit = "furlong", info = "Flow." },
+    { name = "power", dif_vif = "04 2B", unit = "W", info = " ", count = 1 },
+]
+channels = [
+    { number = 0, data_type = "power", name = "P", field = "power", unit = "W" },
+]
+quirks = [{ flag = "unsigned", why = "" }, { flag = "loud", why = "It is." }]
+"#;
+    let found = mistakes(text);
+    for expected in [
+        "1: manufacturer: a manufacturer is three letters",
+        "2: model: a model needs a name",
+        "3: colour: unknown key",
+        "4: device_keys: a device key needs a name",
+        "4: device_keys: invalid type",
+        "5: match.version: invalid value",
+        "5: match: missing field `type`",
+        "6: compact_layouts: these are no bytes in hexadecimal",
+        "8: fields.name: a name is snake_case",
+        "9: fields.dif_vif: no power of ten",
+        "10: fields.size: unknown field",
+        "10: fields.weight: unknown field",
+        "11: fields.unit: unknown variant",
+        "12: fields.info: say what the value means",
+        "15: channels.number: channels count from 1",
+        "17: quirks.why: a quirk needs its reason",
+        "17: quirks.flag: unknown variant",
+    ] {
+        assert!(
+            found.iter().any(|mistake| mistake.starts_with(expected)),
+            "{expected} is not in {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_contradicts_itself_is_told() {
+    let with = |from: &str, to: &str| mistakes(&GOOD.replace(from, to));
+    assert_eq!(
+        with("field = \"energy\"", "field = \"volume\""),
+        ["8: channels.field: there is no such field"]
+    );
+    assert_eq!(
+        with("unit = \"kWh\"", "unit = \"W\""),
+        ["8: channels.field: no power of ten leads to the channel's unit"]
+    );
+    assert_eq!(
+        with(
+            "]\nchannels",
+            "    { name = \"energy\", dif_vif = \"04 03\", unit = \"kWh\", info = \"Twice.\" },\n]\nchannels"
+        ),
+        ["6: fields.name: two fields have this name"]
+    );
+    assert_eq!(
+        with("type = 2 }", "type = 2 }, { version = 1, type = 2 }"),
+        ["3: match: this meter stands here twice"]
+    );
+    assert_eq!(
+        with("[{ version = 1, type = 2 }]", "[]"),
+        ["1: match: it is for no meter"]
+    );
+    assert_eq!(with("model = \"One\"\n", ""), ["model: is missing"]);
+}
+
+// What is not TOML is told line by line; what else is right is not told to be missing.
+#[test]
+fn broken_toml_is_told_by_its_lines() {
+    let found = mistakes(&GOOD.replace("model = \"One\"", "model = "));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("2: "), "{found:?}");
+    // The first half of a file that is being written.
+    for length in 0..GOOD.len() - 1 {
+        if let Ok(profile) = Profile::parse(&GOOD[..length]) {
+            // Its end is missing, and nothing tells.
+            assert!(profile.fields.is_empty() || profile.channels.is_empty());
+        }
+    }
+}
+
+// However a file is built, reading it takes no longer than a moment and no more memory than a small multiple of it.
+#[test]
+fn hostile_files_are_refused_in_time() {
+    let started = std::time::Instant::now();
+    let many = |line: &str| line.repeat(LARGEST / line.len());
+    for text in [
+        format!("model = {}", "[".repeat(LARGEST)),
+        format!("model = {}", "{a=".repeat(LARGEST / 3)),
+        "a.".repeat(LARGEST / 2) + "a = 1",
+        many("a = \n"),
+        many("[a]\n"),
+        many("[[fields]]\n"),
+        format!("fields = [{}]", many("{},")),
+        format!("compact_layouts = [\"{}\"]", many("04 ")),
+        GOOD.replace("04 04", &many("84 ")),
+        (0..LARGEST / 16).map(|n| format!("k{n} = {n}\n")).collect(),
+        format!(
+            "{}fields = [{}]",
+            GOOD.split("fields").next().unwrap(),
+            (0..LARGEST / 64)
+                .map(|n| format!("{{name=\"n{n}\",dif_vif=\"0404\",unit=\"Wh\",info=\"I\"}},\n"))
+                .collect::<String>()
+        ),
+    ] {
+        if let Err(mistakes) = Profile::parse(&text) {
+            assert!(mistakes.len() <= 100);
+        }
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+/// As large as a file may be. Bytes.
+const LARGEST: usize = 256 << 10;

@@ -26,6 +26,7 @@ pub struct Options {
     mqtt: String,
     outbox: String,
     page: String,
+    profiles: Option<PathBuf>,
     environment: Vec<(String, String)>,
 }
 
@@ -71,6 +72,7 @@ impl Options {
             mqtt: format!("url = \"{url}\"\n"),
             outbox: String::new(),
             page: "enabled = false\n".to_owned(),
+            profiles: None,
             environment: Vec::new(),
         }
     }
@@ -86,6 +88,12 @@ impl Options {
     pub fn outbox(mut self, line: &str) -> Self {
         self.outbox += line;
         self.outbox += "\n";
+        self
+    }
+
+    /// With this directory of profiles.
+    pub fn profiles(mut self, path: &Path) -> Self {
+        self.profiles = Some(path.to_owned());
         self
     }
 
@@ -114,13 +122,17 @@ impl Options {
 
     pub fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
+        let directory = self
+            .profiles
+            .map(|path| format!("directory = \"{}\"\n", path.display()));
         let settings = format!(
-            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
+            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[profiles]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
             self.state_dir.as_deref().unwrap_or(folder.path()).display(),
             self.driver,
             self.mqtt,
             self.outbox,
             self.page,
+            directory.unwrap_or_default(),
         );
         let path = folder.path().join("omnigate.toml");
         std::fs::write(&path, settings).unwrap();

@@ -3,11 +3,13 @@
 //! A profile is a TOML file, `profiles/<manufacturer>/<model>.toml`; its README says how to write one. The ones in the
 //! crate are embedded in it; others can add to them or take their places.
 
+mod document;
 mod embedded;
 mod file;
 mod set;
 
-pub use file::ProfileError;
+pub use document::ProfileError;
+pub use file::ProfileFile;
 pub use set::{MeterType, Profiles};
 
 use crate::address::Manufacturer;
@@ -60,9 +62,9 @@ impl Profile {
     /// Reads a profile file.
     ///
     /// # Errors
-    /// The first mistake, with its line.
-    pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        file::parse(text)
+    /// All mistakes, in the order of their lines; of very many the first hundred.
+    pub fn parse(text: &str) -> Result<Self, Vec<ProfileError>> {
+        ProfileFile::parse(text).map(|file| file.profile)
     }
 
     /// The fields with this name: more than one only where meters of the type send different units that no power of

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use super::Profile;
 use super::embedded::FILES;
-use super::{Profile, ProfileError};
 use crate::address::{Address, Manufacturer, Medium};
 
 /// What tells types of meters apart.
@@ -72,8 +72,8 @@ impl Profiles {
 
     /// Adds a profile. It takes the place of one with the same manufacturer and model, and the meters it names from
     /// those that had them.
-    pub fn add(&mut self, profile: Profile) {
-        let profile = Arc::new(profile);
+    pub fn add(&mut self, profile: impl Into<Arc<Profile>>) {
+        let profile = profile.into();
         self.all.retain(|other| {
             (other.manufacturer, &other.model) != (profile.manufacturer, &profile.model)
         });
@@ -84,15 +84,6 @@ impl Profiles {
             self.by_meter.insert(meter, Arc::clone(&profile));
         }
         self.all.push(profile);
-    }
-
-    /// Reads a profile file and adds it.
-    ///
-    /// # Errors
-    /// The first mistake; the set stays as it was.
-    pub fn add_file(&mut self, text: &str) -> Result<(), ProfileError> {
-        self.add(Profile::parse(text)?);
-        Ok(())
     }
 
     /// The profile of a meter.
