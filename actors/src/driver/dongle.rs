@@ -11,7 +11,7 @@
 //! | ping | it is asked whether it is there |
 //! | set link mode | the link mode is set again and read back |
 //! | reset | the module is reset and configured again |
-//! | reopen | the port is closed, opened and everything is done from the beginning; again with pauses of up to 30 s |
+//! | reopen | the port is closed and opened, the module reset and configured again; the same again with pauses of up to 30 s |
 //!
 //! A dongle that answers but hears nothing for much longer than the meters' own rhythm (see [`super::rhythm`]) climbs the same
 //! ladder, with time on each rung for a telegram to come. At its top it is left alone for twice as long as before.
@@ -98,7 +98,14 @@ impl Dongle {
     /// The port is open.
     pub fn opened(&mut self, now: Instant) {
         self.garbage = 0;
-        self.begin(Plan::Open, now);
+        let plan = match self.trouble {
+            // What did not answer before may not say what it is either, and a reset may be all it needs.
+            Some(Trouble {
+                rung: Rung::Reopen, ..
+            }) => Plan::Reset,
+            _ => Plan::Open,
+        };
+        self.begin(plan, now);
     }
 
     /// The port is closed; `unplugged` unless that was [`Action::Reopen`].

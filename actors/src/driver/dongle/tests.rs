@@ -9,6 +9,8 @@ struct Bench {
     dongle: Dongle,
     now: Instant,
     answers: bool,
+    /// From then on a reset has it answer again.
+    curable_from: Option<Instant>,
     config: Config,
     firmware: u8,
     /// Time after a reset in which a link mode is not kept.
@@ -26,6 +28,7 @@ impl Bench {
             dongle: Dongle::new(wanted, Timing::default(), now),
             now,
             answers: true,
+            curable_from: None,
             config: stored(),
             firmware: 0x14,
             starts_within: Duration::from_secs(2),
@@ -72,6 +75,8 @@ impl Bench {
             match action {
                 Action::Send(request) => {
                     self.sent.push(request);
+                    let curable = self.curable_from.is_some_and(|from| self.now >= from);
+                    self.answers |= curable && request == Request::Reset;
                     if self.answers {
                         let answer = self.answer(request);
                         self.dongle.answered(&answer, self.now);
@@ -302,6 +307,18 @@ fn a_deaf_dongle_climbs_to_the_top_and_pauses_there_longer_and_longer() {
         bench.reopened
     );
     bench.answers = true;
+    bench.pass(40);
+    assert_eq!(bench.recoveries(), [(Cause::NoAnswer, Rung::Reopen)]);
+    assert_eq!(bench.dongle.condition(), Condition::Listening);
+}
+
+#[test]
+fn a_deaf_dongle_is_reset_at_every_attempt_and_not_only_on_the_way_to_the_top() {
+    let mut bench = Bench::open(C1A);
+    bench.answers = false;
+    bench.curable_from = Some(bench.now + Duration::from_secs(600));
+    bench.pass(600);
+    assert_eq!(bench.recoveries(), []);
     bench.pass(40);
     assert_eq!(bench.recoveries(), [(Cause::NoAnswer, Rung::Reopen)]);
     assert_eq!(bench.dongle.condition(), Condition::Listening);
