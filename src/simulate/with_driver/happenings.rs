@@ -1,8 +1,11 @@
 //! What happens to dongles in the field.
 
 use std::fs::Permissions;
+use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::*;
@@ -148,6 +151,47 @@ async fn an_unplugged_dongle_is_waited_for_under_its_own_name() {
         );
         drop(occupied);
     }
+}
+
+/// Whoever opens somebody else's port may reset the device behind it.
+#[actix_rt::test]
+async fn no_other_port_is_ever_opened() {
+    let by_id = tempfile::tempdir().unwrap();
+    let others = [
+        "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0",
+        "usb-Silicon_Labs_CP2102_USB_to_UART_Bridge_Controller_0001-if00-port0",
+    ];
+    let touched = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    for other in others {
+        let port = by_id.path().join(other);
+        std::fs::write(&port, "").unwrap();
+        inotify::add_watch(&touched, &port, WatchFlags::ALL_EVENTS).unwrap();
+    }
+    let mut gateway = Gateway::on(PortPath::Auto(by_id.path().to_owned()), C1A);
+    gateway
+        .reach("waiting", |status| {
+            matches!(status.state, DriverState::Waiting { .. })
+        })
+        .await;
+    let name = by_id
+        .path()
+        .join("usb-Silicon_Labs_IMST_iM871A-USB_Stick_00001-if00-port0");
+    let (dongle, _) = VirtualDongle::open(1, 0x14, Some(&name)).unwrap();
+    dongle.start_within(BOOT);
+    gateway.listening().await;
+    dongle.unplug();
+    gateway
+        .reach("waiting", |status| {
+            matches!(status.state, DriverState::Waiting { .. })
+        })
+        .await;
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&touched, &mut buffer);
+    assert_eq!(
+        events.next().err(),
+        Some(Errno::AGAIN),
+        "nothing happened to them"
+    );
 }
 
 #[actix_rt::test]

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use super::happenings::obey_permissions;
 use super::*;
 
+const README: &str = include_str!("../../../README.md");
+
 #[actix_rt::test]
 #[ignore = "takes two minutes, for it keeps the real times; prints a table"]
 async fn detection_and_recovery_times() {
@@ -15,7 +17,7 @@ async fn detection_and_recovery_times() {
         actix_rt::spawn(unplugged()),
         actix_rt::spawn(ill("deaf, until it is reset", Ailment::Deaf, Cure::Reset)),
         actix_rt::spawn(ill(
-            "deaf, until its port is reopened",
+            "deaf, until its port is opened again",
             Ailment::Deaf,
             Cure::Reopen,
         )),
@@ -54,6 +56,7 @@ async fn detection_and_recovery_times() {
             noticed.as_secs_f64(),
             heard.as_secs_f64()
         );
+        assert!(README.contains(&format!("| {failure} | ")), "{failure}");
         assert!(noticed < Duration::from_secs(65), "{failure}");
         assert!(heard < Duration::from_secs(90), "{failure}");
     }
@@ -183,7 +186,7 @@ async fn held() -> Row {
     drop(other);
     let heard = site.heard(Instant::now()).await;
     Row {
-        failure: "port held by another program; released",
+        failure: "port held by another program, until it is released",
         noticed,
         heard,
     }
@@ -198,7 +201,7 @@ async fn denied() -> Row {
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let heard = site.heard(Instant::now()).await;
     Row {
-        failure: "permission denied; granted",
+        failure: "permission denied, until it is granted",
         noticed,
         heard,
     }
