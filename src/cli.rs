@@ -224,7 +224,7 @@ impl Cli {
     /// Does what it says.
     pub fn execute(self) -> Exit {
         let done = match self.command {
-            Command::Run(arguments) => run(arguments),
+            Command::Run(arguments) => run(&arguments),
             Command::Driver(arguments) => drive(&arguments),
             Command::Status(arguments) => show_status(&arguments),
             Command::CheckConfig(arguments) => arguments.execute(),
@@ -341,25 +341,30 @@ impl DecodeArguments {
     }
 }
 
-fn run(RunArguments { config, fifo }: RunArguments) -> io::Result<Exit> {
-    let mut settings = match Settings::load(&config.config, &Environment::of_process()) {
+fn run(RunArguments { config, fifo }: &RunArguments) -> io::Result<Exit> {
+    let load = || {
+        let mut settings = Settings::load(&config.config, &Environment::of_process())?;
+        if let Some(fifo) = fifo {
+            settings.driver.read_fifo(fifo.clone());
+        }
+        Ok(settings)
+    };
+    let settings = match load() {
         Ok(settings) => settings,
         Err(mistakes) => return Ok(bad_settings(&mistakes)),
     };
-    if let Some(fifo) = fifo {
-        settings.driver.read_fifo(fifo);
-    }
-    let logging = Logging::for_service(settings.log.level, settings.log.syslog);
-    wiring::run(&settings, logging.logger())
+    let logging = Logging::for_service(&settings.log);
+    wiring::run(&settings, Some(&load), &logging)
 }
 
 fn drive(DriverArguments { fifo, config }: &DriverArguments) -> io::Result<Exit> {
-    let settings = match DaemonSettings::load(config.as_deref()) {
+    let load = || DaemonSettings::load(config.as_deref());
+    let settings = match load() {
         Ok(settings) => settings,
         Err(mistakes) => return Ok(bad_settings(&mistakes)),
     };
-    let logging = Logging::for_service(settings.log.level, settings.log.syslog);
-    wiring::drive(&settings, fifo, logging.logger())
+    let logging = Logging::for_service(&settings.log);
+    wiring::drive(&settings, &load, fifo, &logging)
 }
 
 fn show_status(ConfigArguments { config }: &ConfigArguments) -> io::Result<Exit> {

@@ -17,6 +17,7 @@ use actix::prelude::*;
 use slog::{Logger, debug, info, warn};
 use tokio::sync::mpsc;
 
+use crate::changeable::Changeable;
 use crate::counters::{Count, Counters};
 use crate::faults;
 use crate::meters::ApplySet;
@@ -34,7 +35,7 @@ use pace::Paced;
 #[derive(Clone)]
 pub struct Config {
     /// How to reach the broker.
-    pub broker: Arc<Broker>,
+    pub broker: Changeable<Broker>,
     /// The gateway's topics.
     pub topics: Topics,
     /// Who applies set messages.
@@ -42,7 +43,7 @@ pub struct Config {
     /// Who stops the gateway.
     pub stop: mpsc::Sender<StopRequested>,
     /// What a STOP must say; `None`: anything.
-    pub stop_token: Option<Secret>,
+    pub stop_token: Changeable<Option<Secret>>,
     /// How large a set message may be.
     pub limits: Limits,
     /// How often set messages may come.
@@ -85,7 +86,7 @@ impl Config {
     fn session(&self) -> mqtt::Config {
         let subscription = |topic: String, qos| Subscription { topic, qos };
         mqtt::Config {
-            broker: Arc::clone(&self.broker),
+            broker: self.broker.clone(),
             client_id: self.topics.client_id(ACTOR),
             will: None,
             subscriptions: vec![
@@ -134,8 +135,12 @@ impl Commander {
             warn!(log, "retained STOP ignored: it would stop every start; remove it from the broker"; "topic" => topic);
             return;
         }
-        let token = self.config.stop_token.as_ref();
-        if token.is_some_and(|token| !token.matches(&message.payload)) {
+        let token = self.config.stop_token.get();
+        if token
+            .as_ref()
+            .as_ref()
+            .is_some_and(|token| !token.matches(&message.payload))
+        {
             counters.increment(Count::CommandsRefused);
             warn!(log, "STOP refused: it does not say the stop token"; "topic" => topic);
             return;
@@ -154,7 +159,7 @@ impl Commander {
             warn!(log, "retained set message accepted: the broker keeps the meters' keys and gives them to whoever may read this topic";
                 "topic" => &message.topic);
         }
-        if !self.config.broker.url.is_private() {
+        if !self.config.broker.get().url.is_private() {
             warn!(log, "set message over a connection that is not encrypted: the meters' keys can be read on the way; use mqtts://";
                 "reason" => "keys in the clear");
         }

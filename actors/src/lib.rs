@@ -3,6 +3,7 @@
 //! `Driver → Parser → Dispatcher → MeterHandler (one per meter) → Publisher → MQTT broker`, with `Meters` as the owner of the
 //! set of monitored meters and the `Commander` as the cloud's ear.
 
+pub mod changeable;
 pub mod clock;
 pub mod commander;
 pub mod counters;

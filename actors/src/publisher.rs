@@ -7,6 +7,7 @@
 //! away is a state.
 
 mod announcements;
+mod broker_state;
 mod config;
 mod farewell;
 mod in_flight;
@@ -22,15 +23,17 @@ use actix::prelude::*;
 use slog::{error, warn};
 use wmbus::Profile;
 
+use crate::clock;
 use crate::counters::Count;
 use crate::faults;
 use crate::meter::MeterName;
-use crate::mqtt::{Connection, Event, Outgoing, QoS, Session};
+use crate::mqtt::{Connection, Event, Failure, Outgoing, QoS, Session};
 use crate::recalc::{Values, config_payload, data_payloads};
 use crate::store::outbox::{NewRow, OutboxState, Row};
 use crate::supervision::{Monitor, Waiting, unwinding};
 
 pub use announcements::Announcements;
+pub use broker_state::BrokerState;
 pub use config::Config;
 pub use messages::{Announce, Announcement, Flush, FlushReport, MeterReading, Publish};
 
@@ -109,6 +112,7 @@ impl Publisher {
 
     fn connected(&mut self, connection: Connection) {
         self.connection = Some(connection);
+        self.config.broker_state.connected(clock::now());
         self.away = None;
         self.status.acknowledged = false;
         if self
@@ -123,8 +127,9 @@ impl Publisher {
         }
     }
 
-    fn disconnected(&mut self) {
+    fn disconnected(&mut self, failure: &Failure) {
         self.connection = None;
+        self.config.broker_state.disconnected(failure, clock::now());
         self.away
             .get_or_insert_with(|| self.monitor.waiting_for_ever(THE_BROKER));
         self.begin_again();
@@ -297,7 +302,7 @@ impl StreamHandler<VecDeque<Event>> for Publisher {
         for event in events {
             match event {
                 Event::Connected(connection) => self.connected(connection),
-                Event::Disconnected { .. } => self.disconnected(),
+                Event::Disconnected { failure, .. } => self.disconnected(&failure),
                 Event::Acknowledged(count) => self.acknowledged(count),
                 Event::Message(message) => self.heard(&message),
                 Event::Closed => self.closed(),

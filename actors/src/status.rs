@@ -4,6 +4,7 @@
 //! No section may hold a secret.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,6 +15,7 @@ pub struct StatusBoard {
     sections: Mutex<Vec<(&'static str, Section)>>,
     changes: watch::Sender<u64>,
     started: Timestamp,
+    since: Instant,
 }
 
 type Section = Box<dyn Fn() -> Value + Send>;
@@ -25,6 +27,7 @@ impl StatusBoard {
             sections: Mutex::default(),
             changes: watch::Sender::new(0),
             started,
+            since: Instant::now(),
         }
     }
 
@@ -50,6 +53,10 @@ impl StatusBoard {
     pub fn online(&self, now: Timestamp) -> String {
         let mut status = self.head("online", now);
         status.insert("started".to_owned(), json!(self.started.to_string()));
+        status.insert(
+            "uptime_seconds".to_owned(),
+            json!(self.since.elapsed().as_secs()),
+        );
         for (name, section) in self.sections().iter() {
             status.insert((*name).to_owned(), section());
         }
@@ -104,7 +111,7 @@ mod tests {
             status,
             json!({
                 "state": "online", "time": "2026-01-02T04:00:00Z", "version": env!("CARGO_PKG_VERSION"),
-                "started": "2026-01-02T03:04:05Z", "meters": {"monitored": 4}
+                "started": "2026-01-02T03:04:05Z", "uptime_seconds": 0, "meters": {"monitored": 4}
             })
         );
     }

@@ -84,7 +84,7 @@ pub fn demo(options: Options) -> io::Result<Exit> {
         .spawn(move || audience.watch(&messages))?;
 
     let logging = Logging::for_terminal(options.level);
-    let exit = wiring::run(&settings, logging.logger());
+    let exit = wiring::run(&settings, None, &logging);
     over.store(true, Ordering::Relaxed);
     // If it panicked it has said so.
     let _ = audience.join();

@@ -23,7 +23,7 @@ use self::entry::Entry;
 use self::limit::{Limits, RateLimit};
 use self::syslog::Syslog;
 pub use self::syslog::Target;
-use crate::settings::sections::Level;
+use crate::settings::sections::{Level, Log};
 
 /// The program's log. Dropping it writes what is waiting.
 pub struct Logging {
@@ -34,10 +34,14 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// For the service: to the terminal if there is one; to the system's log all of it with `syslog`, otherwise errors only. What would
+    /// For the service: to the terminal if there is one; to the system's log all of it if they say so, otherwise errors only. What would
     /// have nowhere to go is written to standard error.
-    pub fn for_service(level: Level, syslog: bool) -> Self {
-        Self::to(level, Some((Target::of_machine(), syslog)))
+    pub fn for_service(settings: &Log) -> Self {
+        let target = match &settings.syslog_socket {
+            Some(socket) => Target::Rfc5424(socket.clone()),
+            None => Target::of_machine(),
+        };
+        Self::to(settings.level, Some((target, settings.syslog)))
     }
 
     /// For commands that somebody types: to standard error only.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use omnigate_actors::changeable::Changeable;
 use omnigate_actors::clock;
 use omnigate_actors::counters::{Count, Counters};
 use omnigate_actors::driver::status::{DriverStatus, StatusSender};
 use omnigate_actors::heard::Heard;
 use omnigate_actors::latest::Latest;
 use omnigate_actors::meter;
+use omnigate_actors::mqtt;
 use omnigate_actors::publisher::THE_BROKER;
 use omnigate_actors::sighting::Sighting;
 use omnigate_actors::store::disk::{DiskStore, Health};
@@ -30,8 +32,8 @@ pub struct Sources {
     pub gateway: String,
     /// When the program started.
     pub started: Timestamp,
-    /// The broker's address.
-    pub broker: String,
+    /// How the broker is reached.
+    pub broker: Changeable<mqtt::Broker>,
     /// The actors.
     pub root: Arc<Root>,
     /// The source.
@@ -103,7 +105,7 @@ impl Sources {
             }
         });
         Broker {
-            url: self.broker.clone(),
+            url: self.broker.get().url.to_string(),
             connected,
             away_since,
             published: self.counters.value(Count::MessagesPublished),

@@ -6,7 +6,7 @@ use std::path::Path;
 use omnigate_actors::driver::Source;
 
 use super::document::{Document, Mistake};
-use super::{DEFAULT_FILE, Driver, Log, Mistakes, read};
+use super::{DEFAULT_FILE, Driver, Log, Mistakes, Written, read};
 
 /// What the driver daemon is told, checked.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct DaemonSettings {
     pub source: Source,
     /// `[log]`
     pub log: Log,
+    /// What the file says.
+    pub written: Written,
 }
 
 impl DaemonSettings {
@@ -48,7 +50,11 @@ impl DaemonSettings {
             source
         });
         match (source, log) {
-            (Some(source), Some(log)) if mistakes.is_empty() => Ok(Self { source, log }),
+            (Some(source), Some(log)) if mistakes.is_empty() => Ok(Self {
+                source,
+                log,
+                written: Written::of(text),
+            }),
             _ => {
                 mistakes.sort();
                 Err(mistakes)

@@ -8,6 +8,7 @@ pub mod document;
 pub mod secrets;
 pub mod sections;
 pub mod values;
+mod written;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
 pub use self::secrets::Environment;
 pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox, Page, Profiles};
+pub use self::written::Written;
 
 /// Where the settings are, unless the command line or `OMNIGATE_CONFIG` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/omnigate/omnigate.toml";
@@ -39,6 +41,8 @@ pub struct Settings {
     pub profiles: Profiles,
     /// `[log]`
     pub log: Log,
+    /// What the file says.
+    pub written: Written,
 }
 
 impl Settings {
@@ -94,6 +98,7 @@ impl Settings {
                 page,
                 profiles,
                 log,
+                written: Written::of(text),
             }),
             _ => {
                 mistakes.sort();

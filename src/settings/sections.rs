@@ -159,6 +159,9 @@ pub struct Mqtt {
     /// After so much silence the connection is tested. Seconds, 5 to 3600. Default: 30.
     #[serde(default = "keep_alive")]
     pub keep_alive: KeepAlive,
+    /// The status is published at least so often, beside whenever it changes. Seconds, 10 to 3600. Default: 60.
+    #[serde(default = "status_interval")]
+    pub status_interval: Bounded<10, 3600>,
     /// With it, only a STOP message with this payload stops the gateway. Default: none, any STOP message does. After loading the settings
     /// it is the one in force, wherever it came from.
     #[serde(default)]
@@ -338,6 +341,10 @@ pub struct Log {
     /// Whether all of them go to the system's log; errors always do. Default: `true`.
     #[serde(default = "yes")]
     pub syslog: bool,
+    /// A socket that takes messages after RFC 5424, in place of the system's own: the journal's, or `/dev/log` where there is no journal.
+    /// Default: none.
+    #[serde(default)]
+    pub syslog_socket: Option<PathBuf>,
 }
 
 /// How important a message is.
@@ -399,6 +406,10 @@ const fn sync_interval() -> Bounded<0, 3600> {
 
 const fn max_size() -> Bounded<1, 65_536> {
     Bounded::constant::<256>()
+}
+
+const fn status_interval() -> Bounded<10, 3600> {
+    Bounded::constant::<60>()
 }
 
 const fn yes() -> bool {

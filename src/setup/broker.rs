@@ -18,7 +18,7 @@ pub async fn works(settings: &Settings) -> bool {
     println!("\nBroker {}", settings.mqtt.url);
     let topics = settings.gateway.id.topics();
     let config = Config {
-        broker: Arc::new(settings.mqtt.broker()),
+        broker: settings.mqtt.broker().into(),
         // Of its own, so that a gateway that runs is not put out.
         client_id: topics.client_id("setup"),
         will: None,

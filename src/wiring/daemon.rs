@@ -32,6 +32,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// The keys that can change while it runs.
+    pub const CHANGEABLE: [&str; 1] = ["log.level"];
+
     /// Starts everything.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use omnigate_actors::changeable::Changeable;
 use omnigate_actors::clock;
 use omnigate_actors::commander::{self, Commander};
 use omnigate_actors::counters::{Count, Counters};
@@ -18,12 +19,13 @@ use omnigate_actors::heard::Heard;
 use omnigate_actors::meter_handler;
 use omnigate_actors::meter_list;
 use omnigate_actors::meters::{self, Handlers, Meters, Restore};
-use omnigate_actors::mqtt::Turn;
+use omnigate_actors::mqtt::{Broker, Turn};
 use omnigate_actors::parser::{self, Parser};
 use omnigate_actors::profiles::Watch;
 use omnigate_actors::publisher::{self, Flush, Publisher};
 use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
 use omnigate_actors::rejects::Rejects;
+use omnigate_actors::secrets::Secret;
 use omnigate_actors::status::StatusBoard;
 use omnigate_actors::store::disk::{DiskStore, Restored};
 use omnigate_actors::store::meter_table::MeterTable;
@@ -62,9 +64,59 @@ pub struct Gateway {
     _profiles: Option<Watch>,
     _control: Option<control::Server>,
     _lock: Option<StateLock>,
+    adjustable: Adjustable,
+}
+
+/// What can change while the gateway runs.
+#[derive(Clone)]
+struct Adjustable {
+    broker: Changeable<Broker>,
+    stop_token: Changeable<Option<Secret>>,
+    status_interval: Changeable<Duration>,
+}
+
+impl Adjustable {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            broker: settings.mqtt.broker().into(),
+            stop_token: settings.mqtt.stop_token.clone().into(),
+            status_interval: settings.mqtt.status_interval.seconds().into(),
+        }
+    }
 }
 
 impl Gateway {
+    /// The keys that can change while it runs.
+    pub const CHANGEABLE: [&str; 12] = [
+        "log.level",
+        "mqtt.url",
+        "mqtt.username",
+        "mqtt.password",
+        "mqtt.password_file",
+        "mqtt.ca_file",
+        "mqtt.certificate_file",
+        "mqtt.private_key_file",
+        "mqtt.keep_alive",
+        "mqtt.status_interval",
+        "mqtt.stop_token",
+        "mqtt.stop_token_file",
+    ];
+
+    /// Puts into force what can change of these settings. Only a change that concerns the connection to the broker replaces it.
+    pub fn adjust(&self, settings: &Settings) {
+        let Adjustable {
+            broker,
+            stop_token,
+            status_interval,
+        } = &self.adjustable;
+        let wanted = settings.mqtt.broker();
+        if *broker.get() != wanted {
+            broker.set(wanted);
+        }
+        stop_token.set(settings.mqtt.stop_token.clone());
+        status_interval.set(settings.mqtt.status_interval.seconds());
+    }
+
     /// Starts everything.
     ///
     /// # Errors
@@ -98,6 +150,7 @@ impl Gateway {
             driver: driver_status.clone(),
             meters: Arc::clone(&table),
             unknown: Arc::clone(&unknown),
+            counters: Arc::clone(&counters),
         };
         shown.on(&status);
         let (in_force, watch) = profiles::in_force(&settings.profiles, &status, log);
@@ -113,9 +166,9 @@ impl Gateway {
         let store = Arc::new(store);
         tell_of_health(&store, &status);
 
-        let at = Arc::new(settings.mqtt.broker());
-        let config = publisher::Config::new(
-            Arc::clone(&at),
+        let adjustable = Adjustable::new(settings);
+        let mut config = publisher::Config::new(
+            adjustable.broker.clone(),
             settings.gateway.id.topics().clone(),
             Arc::clone(&store),
             status,
@@ -123,10 +176,11 @@ impl Gateway {
             rejects.clone(),
             of_actor("publisher"),
         );
+        config.status_interval = adjustable.status_interval.clone();
         let sources = Sources {
             gateway: settings.gateway.id.topics().gateway_id().to_owned(),
             started: clock::now(),
-            broker: settings.mqtt.url.to_string(),
+            broker: adjustable.broker.clone(),
             root: Arc::clone(&root),
             driver: driver_status.clone(),
             meters: Arc::clone(&table),
@@ -165,11 +219,11 @@ impl Gateway {
         restore(restored, meters.addr.clone(), log.clone());
 
         let config = commander::Config {
-            broker: at,
+            broker: adjustable.broker.clone(),
             topics: settings.gateway.id.topics().clone(),
             meters: meters.addr.clone().recipient(),
             stop: ends.stop,
-            stop_token: settings.mqtt.stop_token.clone(),
+            stop_token: adjustable.stop_token.clone(),
             limits: settings.mqtt.set_limits(),
             pace: settings.mqtt.set_pace(),
             turn: Turn::default(),
@@ -269,6 +323,7 @@ impl Gateway {
             _profiles: watch,
             _control: control,
             _lock: lock,
+            adjustable,
         })
     }
 

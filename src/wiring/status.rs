@@ -1,7 +1,9 @@
 //! The sections of the status object that show the running system.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use omnigate_actors::counters::Counters;
 use omnigate_actors::driver::status::StatusSender;
 use omnigate_actors::heard::Heard;
 use omnigate_actors::meter::Condition;
@@ -10,6 +12,7 @@ use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::{Monitor, Root, State};
 use serde_json::{Map, Value, json};
 
+use super::rates::Rates;
 use crate::overview::actor_state;
 
 /// What the sections show.
@@ -22,23 +25,37 @@ pub struct Shown {
     pub meters: Arc<MeterTable>,
     /// The others on the air.
     pub unknown: Arc<Heard>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 impl Shown {
-    /// Adds the sections `driver`, `actors` and `meters`.
-    pub fn on(self, board: &StatusBoard) {
+    /// Adds the sections `driver`, `actors`, `meters` and `rates`. What the source does is told at once.
+    pub fn on(self, board: &Arc<StatusBoard>) {
         let Self {
             root,
             driver,
             meters,
             unknown,
+            counters,
         } = self;
+        let (mut changes, touched) = (driver.subscribe(), Arc::clone(board));
+        actix_rt::spawn(async move {
+            while changes.changed().await.is_ok() {
+                touched.touch();
+            }
+        });
         let driver = driver.subscribe();
         board.add("driver", move || {
             serde_json::to_value(&*driver.borrow()).unwrap_or_default()
         });
         board.add("actors", move || actors(&root));
         board.add("meters", move || overview(&meters, &unknown));
+        let rates = Mutex::new(Rates::start(&counters, Instant::now()));
+        board.add("rates", move || {
+            let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
+            rates.section(&counters, Instant::now())
+        });
     }
 }
 

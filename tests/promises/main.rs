@@ -11,6 +11,7 @@
 mod support;
 
 mod a_broker_may_want_tls_and_a_password;
+mod a_missing_dongle_costs_nothing_and_a_present_one_has_one_owner;
 mod a_restart_forgets_nothing;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
@@ -24,10 +25,16 @@ mod mistakes_are_named;
 mod profiles_change_while_it_runs;
 mod readings_reach_the_broker;
 mod setup_makes_settings_that_work;
+mod sighup_applies_what_can_change;
 mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
+mod syslog_has_level_actor_meter_and_reason;
 mod the_broker_lets_each_do_his_part;
 mod the_demo_shows_every_message;
 mod the_page_shows_the_gateway;
 mod the_readme_tells_the_truth;
+mod the_script_starts_and_stops_the_system;
 mod the_serial_line_may_do_anything;
+mod the_service_unit_is_sound;
+mod the_status_is_documented;
+mod the_watchdog_ends_what_hangs_and_nothing_else;

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use paho_mqtt::{
     AsyncClient, ConnectOptions, ConnectOptionsBuilder, CreateOptionsBuilder, Error,
@@ -29,6 +28,7 @@ pub(super) struct Client {
     paho: AsyncClient,
     connecting: Token,
     relay: Relay,
+    broker: Arc<Broker>,
 }
 
 /// What the library's callbacks reach.
@@ -45,14 +45,15 @@ impl Client {
     /// Begins to connect, through the relay, which listens at `port`. Returns at once.
     pub(super) fn connect(
         config: &Config,
+        broker: &Arc<Broker>,
         relay: Relay,
         port: u16,
         inbox: &Arc<Inbox>,
         waker: &Waker,
     ) -> Result<Self, Failure> {
         keep_library_running();
-        let options = connect_options(config, port)?;
-        let url = &config.broker.url;
+        let options = connect_options(config, broker, port)?;
+        let url = &broker.url;
         let uri = match url.is_tls() {
             true => url.to_string(),
             false => format!("mqtt://127.0.0.1:{port}"),
@@ -86,7 +87,13 @@ impl Client {
             paho,
             connecting,
             relay,
+            broker: Arc::clone(broker),
         })
+    }
+
+    /// Whom it connects to.
+    pub(super) fn broker(&self) -> &Broker {
+        &self.broker
     }
 
     /// How the connect ended, once.
@@ -103,7 +110,8 @@ impl Client {
     }
 
     /// Whether the connection has ended, and why.
-    pub(super) fn end(&self, keep_alive: Duration) -> Option<Failure> {
+    pub(super) fn end(&self) -> Option<Failure> {
+        let keep_alive = self.broker.keep_alive;
         if self.relay.is_broken() {
             return Some(Failure::new("the connection broke"));
         }
@@ -241,8 +249,11 @@ impl Granted {
     }
 }
 
-fn connect_options(config: &Config, relay: u16) -> Result<ConnectOptions, Failure> {
-    let broker = &*config.broker;
+fn connect_options(
+    config: &Config,
+    broker: &Broker,
+    relay: u16,
+) -> Result<ConnectOptions, Failure> {
     let mut options = ConnectOptionsBuilder::with_mqtt_version(MQTT_VERSION_3_1_1);
     options
         .clean_session(true)

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::changeable::Changeable;
 use crate::counters::Counters;
 use crate::secrets::Secret;
 use crate::supervision::policy::Backoff;
@@ -15,8 +16,8 @@ use super::session::{Outgoing, QoS};
 /// One connection of the gateway.
 #[derive(Clone)]
 pub struct Config {
-    /// What all connections have in common.
-    pub broker: Arc<Broker>,
+    /// What all connections have in common. When it changes, the session replaces its connection within a second, as if it broke.
+    pub broker: Changeable<Broker>,
     /// Tells the gateway's connections apart at the broker. A client that connects with the same id takes its place.
     pub client_id: String,
     /// What the broker publishes when this connection breaks.
@@ -32,7 +33,7 @@ pub struct Config {
 }
 
 /// How to reach the broker.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Broker {
     /// Where it is.
     pub url: BrokerUrl,

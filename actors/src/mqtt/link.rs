@@ -58,9 +58,8 @@ impl Link {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Result<Instant, Failure> {
-        let broker = &around.config.broker;
         // Looked at before the acknowledgements are collected, and acted on after it: the broker has those messages.
-        let end = self.client.end(broker.keep_alive);
+        let end = self.client.end();
         if end.is_none() {
             self.send(around, now)?;
         }
@@ -68,7 +67,7 @@ impl Link {
         end.map_or(Ok(()), Err)?;
         let mut look_again = self.subscribe(around, cx, now)?;
         if !self.in_flight.is_empty() {
-            let patience = self.progress + broker.ack_timeout;
+            let patience = self.progress + self.client.broker().ack_timeout;
             if now >= patience {
                 return Err(Failure::new(format!(
                     "stalled: {} messages wait for their acknowledgement",

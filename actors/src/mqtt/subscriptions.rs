@@ -66,6 +66,7 @@ impl Subscriptions {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Told, Failure> {
+        let broker = client.broker();
         let mut told = Told {
             refused: Vec::new(),
             weak: Vec::new(),
@@ -92,7 +93,7 @@ impl Subscriptions {
                     Poll::Ready(answer) => match answer? {
                         Granted::Nothing => {
                             let refusals = refusals.saturating_add(1);
-                            let wait = config.broker.backoff.delay(refusals, Jitter::NONE);
+                            let wait = broker.backoff.delay(refusals, Jitter::NONE);
                             *wanted = Wanted::Refused {
                                 refusals,
                                 again: now + wait,
@@ -107,14 +108,14 @@ impl Subscriptions {
                             }
                         }
                     },
-                    Poll::Pending if now >= *since + config.broker.ack_timeout => {
+                    Poll::Pending if now >= *since + broker.ack_timeout => {
                         return Err(Failure::new("stalled: no answer to a subscription"));
                     }
                     Poll::Pending => {}
                 }
             }
             told.look_again = told.look_again.min(match wanted {
-                Wanted::Asked { since, .. } => *since + config.broker.ack_timeout,
+                Wanted::Asked { since, .. } => *since + broker.ack_timeout,
                 Wanted::Refused { again, .. } => *again,
                 Wanted::Granted => now + FAR,
             });

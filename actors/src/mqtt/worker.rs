@@ -13,7 +13,7 @@ use crate::supervision::catch;
 use crate::supervision::policy::Jitter;
 
 use super::client::{Client, DisconnectToken};
-use super::config::Config;
+use super::config::{Broker, Config};
 use super::failure::Failure;
 use super::inbox::Event;
 use super::link::{LONGEST_REST, Link, Surroundings};
@@ -24,6 +24,8 @@ use super::session::{Connection, Leave, Shared, Turn};
 /// See the [module documentation](self).
 pub(super) struct Worker {
     config: Config,
+    /// The one that is, or is to be, connected to.
+    broker: Arc<Broker>,
     shared: Arc<Shared>,
     turn: Turn,
     log: Logger,
@@ -75,6 +77,7 @@ impl Worker {
     pub(super) fn new(config: Config, shared: Arc<Shared>, turn: Turn, log: Logger) -> Self {
         Self {
             waker: shared.bell.waker(),
+            broker: config.broker.get(),
             config,
             shared,
             turn,
@@ -94,11 +97,7 @@ impl Worker {
         self.shared.bell.hang_here();
         let turn = self.turn.clone();
         let guard = turn.take();
-        let broker = &self.config.broker;
-        if broker.password.is_some() && !broker.url.is_private() {
-            warn!(self.log, "the password goes over a connection that is not encrypted and can be read on the way; use mqtts://";
-                "reason" => "password in the clear", "broker" => %broker.url);
-        }
+        self.warn_of_password();
         if let Err(panic) = catch(|| self.work()) {
             // The actor notices that there are no more events, and fails.
             error!(self.log, "the MQTT session failed"; "error" => %panic);
@@ -109,10 +108,18 @@ impl Worker {
         self.retired.wait_for_all();
     }
 
+    fn warn_of_password(&self) {
+        if self.broker.password.is_some() && !self.broker.url.is_private() {
+            warn!(self.log, "the password goes over a connection that is not encrypted and can be read on the way; use mqtts://";
+                "reason" => "password in the clear", "broker" => %self.broker.url);
+        }
+    }
+
     fn work(&mut self) {
         while !matches!(self.state, State::Ended) {
             self.shared.beat();
             let now = Instant::now();
+            self.follow_settings(now);
             let look_again = self.step(now).min(self.retired.tend(now));
             let overflow = self.shared.inbox.take_overflow();
             if overflow > 0 {
@@ -125,6 +132,36 @@ impl Worker {
             thread::park_timeout(rest.saturating_duration_since(Instant::now()));
         }
         self.shared.inbox.push(Event::Closed);
+    }
+
+    /// Where the settings have changed, the connection is replaced as if it broke, so that the broker publishes the last will.
+    fn follow_settings(&mut self, now: Instant) {
+        let broker = self.config.broker.get();
+        if Arc::ptr_eq(&broker, &self.broker) {
+            return;
+        }
+        self.broker = broker;
+        self.failures = 0;
+        self.warn_of_password();
+        self.state = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Up(link) => {
+                info!(self.log, "connecting anew: the settings have changed"; "broker" => %self.broker.url);
+                self.retired.add(link.client);
+                self.forget_outgoing();
+                self.shared.inbox.push(Event::Disconnected {
+                    failure: Failure::new("the settings have changed"),
+                    retry_in: Duration::ZERO,
+                });
+                State::Down { until: now }
+            }
+            State::Connecting { client, until } => {
+                // The library sees the end and gives up; then it is the new broker's turn.
+                client.cut();
+                State::Connecting { client, until }
+            }
+            State::Down { .. } | State::Dialling { .. } => State::Down { until: now },
+            ending @ (State::Leaving { .. } | State::Ended) => ending,
+        };
     }
 
     /// Does what can be done now. Returns when there is more to do, if nobody rings before.
@@ -154,7 +191,7 @@ impl Worker {
             self.state = State::Down { until };
             return until;
         }
-        let broker = &self.config.broker;
+        let broker = &self.broker;
         debug!(self.log, "connecting"; "broker" => %broker.url);
         match Relay::dial(&broker.url, broker.connect_timeout, self.waker.clone()) {
             Ok(relay) => {
@@ -174,7 +211,7 @@ impl Worker {
             Stage::Ready(port) => port,
             Stage::Failed(failure) => return self.fall(failure, NO_CONNECTION),
             Stage::Dialling if now >= until => {
-                let url = &self.config.broker.url;
+                let url = &self.broker.url;
                 return self.fall(
                     Failure::new(format!("no answer from {url} in time")),
                     NO_CONNECTION,
@@ -185,9 +222,16 @@ impl Worker {
                 return until;
             }
         };
-        match Client::connect(&self.config, relay, port, &self.shared.inbox, &self.waker) {
+        match Client::connect(
+            &self.config,
+            &self.broker,
+            relay,
+            port,
+            &self.shared.inbox,
+            &self.waker,
+        ) {
             Ok(client) => {
-                let until = now + self.config.broker.connect_timeout + CONNECT_MARGIN;
+                let until = now + self.broker.connect_timeout + CONNECT_MARGIN;
                 self.state = State::Connecting { client, until };
                 now
             }
@@ -231,7 +275,7 @@ impl Worker {
         self.last_connection += 1;
         let connection = Connection(self.last_connection);
         self.config.counters.increment(Count::BrokerConnects);
-        info!(self.log, "connected to the broker"; "broker" => %self.config.broker.url);
+        info!(self.log, "connected to the broker"; "broker" => %self.broker.url);
         self.shared.orders().connection = Some(connection);
         self.shared.inbox.push(Event::Connected(connection));
         self.state = State::Up(Link::new(client, &self.config, now));
@@ -318,13 +362,9 @@ impl Worker {
         self.forget_outgoing();
         self.failures = self.failures.saturating_add(1);
         let chance = self.chance.hash_one(Instant::now()) as u32;
-        let retry_in = self
-            .config
-            .broker
-            .backoff
-            .delay(self.failures, Jitter(chance));
+        let retry_in = self.broker.backoff.delay(self.failures, Jitter(chance));
         warn!(self.log, "{}", what; "reason" => what, "error" => %failure,
-            "broker" => %self.config.broker.url, "retry_in_ms" => retry_in.as_millis() as u64);
+            "broker" => %self.broker.url, "retry_in_ms" => retry_in.as_millis() as u64);
         self.shared
             .inbox
             .push(Event::Disconnected { failure, retry_in });

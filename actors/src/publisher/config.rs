@@ -7,7 +7,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use serde_json::json;
 use slog::Logger;
 
-use super::{ACTOR, Announcements, retained};
+use super::{ACTOR, Announcements, BrokerState, retained};
+use crate::changeable::Changeable;
 use crate::counters::Counters;
 use crate::latest::Latest;
 use crate::mqtt::{self, Broker, QoS, Turn};
@@ -20,7 +21,7 @@ use crate::store::disk::{DiskStore, Health};
 #[derive(Clone)]
 pub struct Config {
     /// How to reach the broker.
-    pub broker: Arc<Broker>,
+    pub broker: Changeable<Broker>,
     /// The gateway's topics.
     pub topics: Topics,
     /// The readings on their way.
@@ -29,8 +30,10 @@ pub struct Config {
     pub announcements: Announcements,
     /// What the status says.
     pub status: Arc<StatusBoard>,
+    /// How the connection is.
+    pub broker_state: BrokerState,
     /// The status is published at least so often.
-    pub status_interval: Duration,
+    pub status_interval: Changeable<Duration>,
     /// The status is published at most so often, unless it is wrong at the broker.
     pub status_gap: Duration,
     /// How many messages may wait for their acknowledgement at once.
@@ -50,10 +53,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `outbox` and
-    /// `counters` to the status.
+    /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `broker`,
+    /// `outbox` and `counters` to the status.
     pub fn new(
-        broker: Arc<Broker>,
+        broker: Changeable<Broker>,
         topics: Topics,
         outbox: Arc<DiskStore>,
         status: Arc<StatusBoard>,
@@ -61,6 +64,9 @@ impl Config {
         rejects: Rejects,
         log: Logger,
     ) -> Self {
+        let broker_state = BrokerState::default();
+        let (of, at) = (broker_state.clone(), broker.clone());
+        status.add("broker", move || of.section(&at.get().url));
         let of = Arc::clone(&outbox);
         status.add("outbox", move || outbox_section(&of));
         let of = Arc::clone(&counters);
@@ -76,7 +82,8 @@ impl Config {
             outbox,
             announcements: Announcements::default(),
             status,
-            status_interval: Duration::from_secs(60),
+            broker_state,
+            status_interval: Duration::from_secs(60).into(),
             status_gap: Duration::from_secs(5),
             window: 200,
             latest: Arc::default(),
@@ -92,7 +99,7 @@ impl Config {
     pub(super) fn session(&self) -> mqtt::Config {
         let status = self.topics.status();
         mqtt::Config {
-            broker: Arc::clone(&self.broker),
+            broker: self.broker.clone(),
             client_id: self.topics.client_id(ACTOR),
             will: Some(retained(&status, status::lost())),
             subscriptions: vec![mqtt::Subscription {

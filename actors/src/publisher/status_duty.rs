@@ -72,7 +72,7 @@ impl Publisher {
         let changed = self.status.changes.has_changed().unwrap_or(false);
         if self.status.contradicted && age >= CORRECTION_GAP
             || changed && age >= self.config.status_gap
-            || age >= self.config.status_interval
+            || age >= *self.config.status_interval.get()
         {
             self.say_online();
         }

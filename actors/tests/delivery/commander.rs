@@ -280,7 +280,7 @@ fn with_a_token_only_the_token_stops() {
     let system = System::new();
     let (mut config, mut stops) =
         commander_config(&broker.url(), system.start(Probe::default()).recipient());
-    config.stop_token = Some(Secret::new("open sesame".to_owned()));
+    config.stop_token = Some(Secret::new("open sesame".to_owned())).into();
     let _commander = system.commander(config);
     listening(&watcher);
     for wrong in ["", "open", "open sesame ", "OPEN SESAME"] {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use omnigate_actors::counters::Count;
+use omnigate_actors::mqtt::Broker as Address;
 use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading};
 use omnigate_actors::raw_telegram::RawTelegram;
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ use crate::support::network::Network;
 use crate::support::system::{
     Readings, RunningPublisher, System, meter, publisher_config, topic, wait, without_disk,
 };
-use crate::support::wait_for;
 use crate::support::watcher::{Heard, Watcher};
+use crate::support::{address, wait_for};
 
 /// The times of the messages of channel 1, in the order in which they came, repeats left out.
 fn seconds(heard: &[Heard]) -> Vec<i64> {
@@ -349,7 +350,11 @@ fn a_stop_at_a_stalled_broker_ends_in_time() {
     let watcher = Watcher::at(&broker.url());
     let system = System::new();
     let mut config = publisher_config(&network.url());
-    Arc::make_mut(&mut config.broker).ack_timeout = Duration::from_secs(3600);
+    let patient = Address {
+        ack_timeout: Duration::from_secs(3600),
+        ..address(&network.url())
+    };
+    config.broker = patient.into();
     let publisher = system.publisher(config);
     watcher.wait_for_last(&topic("status"), "online");
     network.stall(true);

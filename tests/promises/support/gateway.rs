@@ -27,6 +27,7 @@ pub struct Options {
     outbox: String,
     page: String,
     profiles: Option<PathBuf>,
+    log: String,
     environment: Vec<(String, String)>,
 }
 
@@ -56,6 +57,14 @@ impl Options {
         Self::stdin_at(&door.url())
     }
 
+    /// A gateway with a dongle at this path that reaches its broker through a door.
+    pub fn dongle_behind(door: &Door, path: &str) -> Self {
+        Self::at(
+            &door.url(),
+            &format!("source = \"im871a\"\npath = \"{path}\"\n"),
+        )
+    }
+
     /// A gateway that reads its telegrams from standard input, at the broker with this address.
     pub fn stdin_at(url: &str) -> Self {
         Self::at(url, "source = \"stdin\"\n")
@@ -73,6 +82,7 @@ impl Options {
             outbox: String::new(),
             page: "enabled = false\n".to_owned(),
             profiles: None,
+            log: "syslog = false\n".to_owned(),
             environment: Vec::new(),
         }
     }
@@ -109,6 +119,12 @@ impl Options {
         self
     }
 
+    /// With the system's log at this socket.
+    pub fn syslog(mut self, socket: &Path) -> Self {
+        self.log = format!("syslog_socket = {socket:?}\n");
+        self
+    }
+
     /// With a variable in the environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -121,20 +137,30 @@ impl Options {
     }
 
     pub fn start(self) -> Gateway {
+        let (command, folder) = self.prepare();
+        Gateway {
+            process: Process::start(command),
+            folder,
+        }
+    }
+
+    /// What starts it, and the folder with its settings and what it keeps.
+    pub fn prepare(self) -> (Command, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let directory = self
             .profiles
             .map(|path| format!("directory = \"{}\"\n", path.display()));
         let settings = format!(
-            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[profiles]\n{}[log]\nlevel = \"debug\"\nsyslog = false\n",
+            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[profiles]\n{}[log]\nlevel = \"debug\"\n{}",
             self.state_dir.as_deref().unwrap_or(folder.path()).display(),
             self.driver,
             self.mqtt,
             self.outbox,
             self.page,
             directory.unwrap_or_default(),
+            self.log,
         );
-        let path = folder.path().join("omnigate.toml");
+        let path = folder.path().join(SETTINGS);
         std::fs::write(&path, settings).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_omnigate"));
         command
@@ -142,10 +168,7 @@ impl Options {
             .arg("--config")
             .arg(&path)
             .envs(self.environment);
-        Gateway {
-            process: Process::start(command),
-            folder,
-        }
+        (command, folder)
     }
 }
 
@@ -155,11 +178,20 @@ impl Gateway {
         self.folder.path()
     }
 
-    /// Its settings.
+    /// Its settings file.
     pub fn settings(&self) -> PathBuf {
-        self.folder.path().join("omnigate.toml")
+        self.folder.path().join(SETTINGS)
+    }
+
+    /// Replaces a text in its settings file.
+    pub fn edit_settings(&self, from: &str, to: &str) {
+        let before = std::fs::read_to_string(self.settings()).unwrap();
+        assert!(before.contains(from), "{before}");
+        std::fs::write(self.settings(), before.replace(from, to)).unwrap();
     }
 }
+
+const SETTINGS: &str = "omnigate.toml";
 
 impl Deref for Gateway {
     type Target = Process;

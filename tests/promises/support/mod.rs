@@ -9,7 +9,9 @@ pub mod door;
 pub mod gateway;
 pub mod http;
 pub mod process;
+pub mod rsyslog;
 pub mod secrets;
+pub mod service_manager;
 pub mod subscriber;
 pub mod telegrams;
 

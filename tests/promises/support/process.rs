@@ -15,6 +15,11 @@ pub struct Process {
 impl Process {
     /// Starts it, with everything it prints collected.
     pub fn start(mut command: Command) -> Self {
+        Self::again(&mut command)
+    }
+
+    /// The same with a command that was used before.
+    pub fn again(command: &mut Command) -> Self {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -72,6 +77,11 @@ impl Process {
     /// Whether it is still there.
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
+    }
+
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
     }
 
     /// Waits for its end.

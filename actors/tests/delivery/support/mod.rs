@@ -56,7 +56,7 @@ pub fn address(url: &str) -> Address {
 /// A session's settings without will and subscriptions.
 pub fn config(address: Address, client_id: &str) -> Config {
     Config {
-        broker: Arc::new(address),
+        broker: address.into(),
         client_id: client_id.to_owned(),
         will: None,
         subscriptions: Vec::new(),

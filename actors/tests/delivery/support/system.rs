@@ -152,7 +152,7 @@ pub fn publisher_config(url: &str) -> PublisherSettings {
     let counters: Arc<Counters> = Arc::default();
     let folder = tempfile::tempdir().unwrap();
     let config = publisher::Config::new(
-        Arc::new(address(url)),
+        address(url).into(),
         Topics::new(GATEWAY).unwrap(),
         store_in(folder.path(), StoreLimits::default(), &counters),
         Arc::new(StatusBoard::new(Timestamp::now())),
@@ -192,11 +192,11 @@ pub fn commander_config(
 ) -> (commander::Config, mpsc::Receiver<StopRequested>) {
     let (stop, stops) = mpsc::channel(1);
     let config = commander::Config {
-        broker: Arc::new(address(url)),
+        broker: address(url).into(),
         topics: Topics::new(GATEWAY).unwrap(),
         meters,
         stop,
-        stop_token: None,
+        stop_token: None.into(),
         limits: Limits::default(),
         pace: commander::Pace::default(),
         turn: Turn::default(),
