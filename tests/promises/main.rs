@@ -17,6 +17,7 @@ mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;
 mod driver_daemon_and_gateway_survive_each_other;
+mod explanations_have_colours_on_a_terminal;
 mod failing_actors_are_restarted;
 mod file_source_loses_nothing;
 mod keys_never_leave_the_gateway;

@@ -100,12 +100,12 @@ impl Decoder {
         }
     }
 
-    /// Can it be opened as it is?
+    /// Can it be opened as it is? What is sealed as it is, may be opened as frame format B.
     fn opens(&self, bare: &[u8]) -> bool {
         let mut buffer = Buffer::new();
-        let telegram = Telegram::parse(bare);
-        telegram.is_ok_and(|telegram| !telegram.clear(self.key()).is_sealed())
-            && Telegram::parse(bare).is_ok_and(|telegram| self.open(&telegram, &mut buffer).is_ok())
+        Telegram::parse(bare).is_ok_and(|telegram| {
+            !telegram.clear(self.key()).is_sealed() && self.open(&telegram, &mut buffer).is_ok()
+        })
     }
 }
 

@@ -1,4 +1,7 @@
 use super::*;
+use crate::address::Address;
+use crate::link::Format;
+use crate::telegram::{Draft, Protection};
 use crate::tests::hex;
 
 /// A captured telegram of an electricity meter, and its key.
@@ -134,4 +137,97 @@ fn headers_byte_by_byte() {
             "apl data manufacturer's data",
         ]
     );
+}
+
+// Blocks of 10, 16 and 14 bytes, each with its CRC: the session number begins in the second at 12 + 3, the energy's four bytes
+// stand at 24 and so behind one CRC.
+#[test]
+fn crcs_of_a_frame_format_stand_where_they_are() {
+    let bare = hex(OMNIPOWER);
+    for (format, places) in [(Format::A, &[10, 28, 44][..]), (Format::B, &[40])] {
+        let bytes = format.emit(&bare).unwrap();
+        let explanation = Decoder::new(Some(KEY.parse().unwrap())).explain(&bytes);
+        let parts = explanation.parts.iter();
+        let crcs = parts.filter(|part| part.layer == Layer::Link && part.field == "CRC");
+        let crcs: Vec<usize> = crcs.map(|part| part.offset).collect();
+        assert_eq!(crcs, places, "{format:?}");
+        has(&explanation, "apl data energy = 2060 Wh");
+        has(&explanation, "apl data power backward = 0 W");
+        let is_parted = format == Format::A;
+        let mut parts = explanation.parts.iter();
+        assert_eq!(parts.any(|part| part.meaning == "continued"), is_parted);
+    }
+    let with_more = [&bare[..], &[0xAB, 0xCD]].concat();
+    let explanation = Decoder::new(Some(KEY.parse().unwrap())).explain(&with_more);
+    has(
+        &explanation,
+        "link receiver left by the receiver, no part of the telegram",
+    );
+}
+
+#[test]
+fn an_error_is_placed_where_it_is_behind_the_crcs() {
+    let bytes = Format::A.emit(&hex(OMNIPOWER)).unwrap();
+    let explanation = Decoder::new(None).explain(&bytes);
+    // Byte 17 of the telegram, behind the CRC of its first block.
+    assert_eq!(explanation.failed_at, Some(19));
+    let mut damaged = bytes;
+    damaged[20] ^= 1;
+    let explanation = Decoder::new(None).explain(&damaged);
+    assert_eq!(explanation.failed_at, Some(28));
+    has(&explanation, "link A identification number = 32666857");
+}
+
+#[test]
+fn every_security_mode_shows_what_was_decrypted() {
+    let meter = Address::from_link([0x2D, 0x2C, 0x57, 0x68, 0x66, 0x32, 0x30, 0x02]);
+    let payload = [0x04, 0x2B, 3, 0, 0, 0];
+    for (protection, line) in [
+        (
+            Protection::Mode5,
+            "tpl CF configuration = security mode 5, 1 block of 16 bytes encrypted",
+        ),
+        (
+            Protection::Mode7 {
+                counter: 7,
+                tag_len: 8,
+            },
+            "afl MCL message control = AES-128-CMAC of 8 bytes",
+        ),
+        (
+            Protection::Mode10 {
+                counter: 7,
+                tag_len: 8,
+            },
+            "tpl MCR message counter = 7",
+        ),
+    ] {
+        let draft = Draft {
+            protection,
+            ..Draft::new(meter, 0x7A, &payload)
+        };
+        let bytes = draft.encode(Some(&KEY.parse().unwrap())).unwrap();
+        let explanation = Decoder::new(Some(KEY.parse().unwrap())).explain(&bytes);
+        has(&explanation, line);
+        has(&explanation, "apl data power = 3 W");
+        let mut parts = explanation.parts.iter();
+        let power = parts.find(|part| part.field == "data").unwrap();
+        assert_eq!(power.decrypted.as_deref(), Some(&[3, 0, 0, 0][..]));
+        let explanation = Decoder::new(None).explain(&bytes);
+        has(&explanation, "tpl payload encrypted");
+    }
+}
+
+#[test]
+fn a_wired_long_frame_to_its_stop() {
+    let explanation = explain(
+        None,
+        "68 20 20 68 08 FD 72 78563412 9315 33 03 2A 00 0000 0C 14 27048502 04 6D 32371F15 02 FD 17 0000 89 16",
+    );
+    has(
+        &explanation,
+        "link A primary address on the bus = 253, by secondary address",
+    );
+    has(&explanation, "apl data volume = 28504.27 m³");
+    has(&explanation, "link stop end of the frame");
 }
