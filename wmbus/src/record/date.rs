@@ -110,11 +110,7 @@ impl Date {
         if self.year == 0 || self.month == 0 || self.day == 0 {
             return None;
         }
-        let past = (self.year - 1900) as i32;
-        // 1900 and 2100 and 2200 are no leap years.
-        let leap = if past == 0 { 0 } else { (past - 1) / 4 };
-        let skipped = (self.year > 2100) as i32 + (self.year > 2200) as i32;
-        let mut days = past * 365 + leap - skipped + self.day as i32 - 1;
+        let mut days = first_day_of(self.year) + self.day as i32 - 1;
         let mut month = 1;
         while month < self.month {
             days += days_of(self.year, month) as i32;
@@ -128,18 +124,19 @@ impl Date {
         if days < 0 {
             return None;
         }
-        let (mut year, mut left) = (1900, days);
-        loop {
-            let length = 365 + (days_of(year, 2) == 29) as i32;
-            if left < length {
-                break;
-            }
-            left -= length;
-            year += 1;
-            if year > 2299 {
-                return None;
-            }
+        // Too early by a year at most: 400 years have 97 leap days.
+        let mut year = 1900 + days / 366;
+        if year > 2299 {
+            return None;
         }
+        if days >= first_day_of(year as u16 + 1) {
+            year += 1;
+        }
+        if year > 2299 {
+            return None;
+        }
+        let year = year as u16;
+        let mut left = days - first_day_of(year);
         let mut month = 1;
         while left >= days_of(year, month) as i32 {
             left -= days_of(year, month) as i32;
@@ -430,6 +427,15 @@ fn two_digits(f: &mut fmt::Formatter<'_>, part: Option<u8>) -> fmt::Result {
         Some(part) => write!(f, "{part:02}"),
         None => f.write_str("XX"),
     }
+}
+
+/// How many days after 1900-01-01 a year of 1900..=2300 begins.
+const fn first_day_of(year: u16) -> i32 {
+    let past = year as i32 - 1900;
+    // 1900, 2100 and 2200 are no leap years.
+    let leap = if past == 0 { 0 } else { (past - 1) / 4 };
+    let skipped = (year > 2100) as i32 + (year > 2200) as i32;
+    past * 365 + leap - skipped
 }
 
 /// How long a month may be; a periodic one, as long as some month is.

@@ -220,17 +220,15 @@ impl<'a> Records<'a> {
                 Err(error) => return Err(error),
             };
             see(part.header_bytes);
-            if let Some(header) = part.header
-                && header.is_series()
-            {
-                series.push((records.len(), header));
+            if let Some(header) = part.series {
+                series.push((records.len(), *header));
             }
             records.push(part.record);
         }
         Ok(complete(records, &series))
     }
 
-    /// The next record with its header; `None` at the end.
+    /// The next record; `None` at the end.
     #[inline]
     fn read(&mut self) -> Result<Option<Part<'a>>, Error> {
         let dif = loop {
@@ -247,7 +245,7 @@ impl<'a> Records<'a> {
             let bytes = self.reader.rest();
             return Ok((!bytes.is_empty()).then(|| Part {
                 record: Record::manufacturer_data(bytes),
-                header: None,
+                series: None,
                 header_bytes: start.left().get(..1).unwrap_or_default(),
             }));
         }
@@ -260,9 +258,15 @@ impl<'a> Records<'a> {
         }
         let length = self.reader.offset() - start.offset();
         let value = header.read_value(&mut self.reader)?;
+        let (record, series) = if header.is_series() {
+            (header.template.with(value), Some(header.into()))
+        } else {
+            let template = header.template;
+            (Record { value, ..template }, None)
+        };
         Ok(Some(Part {
-            record: header.template.with(value),
-            header: Some(header),
+            record,
+            series,
             header_bytes: start.left().get(..length).unwrap_or_default(),
         }))
     }
@@ -295,8 +299,8 @@ pub(crate) fn complete(mut records: Vec<Record>, profiles: &[(usize, Header)]) -
 /// A record as it stands in a payload.
 struct Part<'a> {
     record: Record,
-    /// None for the manufacturer's bytes.
-    header: Option<Header>,
+    /// The header of a compact profile.
+    series: Option<Box<Header>>,
     header_bytes: &'a [u8],
 }
 
