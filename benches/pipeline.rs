@@ -24,7 +24,7 @@ use omnigate_actors::profiles::InForce;
 use omnigate_actors::publisher::{Announce, Publish};
 use omnigate_actors::raw_telegram::RawTelegram;
 use omnigate_actors::rejects::Rejects;
-use omnigate_actors::set_message::{Limits, SetMessage};
+use omnigate_actors::set_message::{Afterthoughts, Limits, SetMessage};
 use omnigate_actors::store::disk::{DiskStore, Limits as StoreLimits};
 use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::{Child, Root, supervise};
@@ -90,6 +90,8 @@ impl Pipeline {
         let config = meters::Config {
             table,
             store: Arc::new(store),
+            heard: Arc::default(),
+            afterthoughts: Afterthoughts::default(),
             handlers: Handlers::default(),
             routes: Arc::new(routes),
             announce: Forward::to(door.clone()),

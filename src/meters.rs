@@ -62,7 +62,10 @@ fn row(meter: &Value, now: Timestamp) -> [String; 10] {
         format!("{}-{}", text("manufacturer"), text("id")),
         text("model"),
         number("version", ""),
-        text("medium_name"),
+        match meter.get("medium_name") {
+            Some(_) => text("medium_name"),
+            None => number("medium", ""),
+        },
         text("encryption"),
         meter
             .get("interval")
@@ -105,7 +108,7 @@ mod tests {
     fn shows_what_is_known_of_each() {
         let meters = json!([
             {"id": "00000001", "manufacturer": "KAM", "monitored": "kam-1", "state": "unheard"},
-            {"id": "12345678", "manufacturer": "ABC", "version": 5, "medium": 99, "medium_name": "reserved", "encryption": "none", "telegrams": 1,
+            {"id": "12345678", "manufacturer": "ABC", "version": 5, "medium": 99, "encryption": "none", "telegrams": 1,
                 "last_heard": "2026-01-02T03:00:00Z"},
             {"id": "32666857", "manufacturer": "KAM", "monitored": "kam-32666857", "state": "key rejected", "model": "OmniPower",
                 "version": 48, "medium": 2, "medium_name": "electricity", "encryption": "ELL AES-128-CTR", "interval": 16.02,
@@ -116,7 +119,7 @@ mod tests {
             "\
 meter         model      version  medium       encryption       interval     RSSI  telegrams  last heard  state
 KAM-00000001  -                -  -            -                       -        -          -  -           unheard
-ABC-12345678  -                5  reserved     none                    -        -          1  4 min ago   not monitored
+ABC-12345678  -                5  99           none                    -        -          1  4 min ago   not monitored
 KAM-32666857  OmniPower       48  electricity  ELL AES-128-CTR      16 s  -71 dBm          2  1 s ago     key rejected
 "
         );

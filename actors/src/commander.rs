@@ -24,7 +24,7 @@ use crate::meters::ApplySet;
 use crate::mqtt::{self, Broker, Event, Incoming, QoS, Session, Subscription, Turn};
 use crate::recalc::{STOP_ALL, Topics};
 use crate::secrets::Secret;
-use crate::set_message::{Limits, SetMessage, SetReport, Unusable};
+use crate::set_message::{Afterthoughts, Limits, SetMessage, SetReport, Unusable};
 use crate::supervision::{Monitor, Waiting};
 
 use answers::Answers;
@@ -50,6 +50,8 @@ pub struct Config {
     pub pace: Pace,
     /// The lives' sessions follow one another.
     pub turn: Turn,
+    /// What is to be said about the set of meters later.
+    pub afterthoughts: Afterthoughts,
     /// Counts by reason.
     pub counters: Arc<Counters>,
     /// Where to log.
@@ -234,6 +236,13 @@ impl Commander {
         self.send_answers();
     }
 
+    /// What has turned out about the set of meters since it was answered.
+    fn add_afterthoughts(&mut self) {
+        for report in self.config.afterthoughts.take() {
+            self.answer(report.to_json());
+        }
+    }
+
     fn send_answers(&mut self) {
         if let Some(session) = &self.session {
             self.answers.send(session);
@@ -271,7 +280,10 @@ impl Actor for Commander {
             }
             Err(error) => self.monitor.fail(ctx, format_args!("no thread: {error}")),
         }
-        ctx.run_interval(TICK, |commander, _| commander.watch_session());
+        ctx.run_interval(TICK, |commander, _| {
+            commander.watch_session();
+            commander.add_afterthoughts();
+        });
     }
 }
 

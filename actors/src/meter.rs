@@ -13,6 +13,7 @@ use crate::parser::CheckedTelegram;
 use crate::publisher::MeterReading;
 use crate::refusal::Refusal;
 use crate::sequence::Sequence;
+use crate::set_message::Doubt;
 use crate::sighting::Sighting;
 
 pub use memory::Unreadable;
@@ -93,6 +94,12 @@ pub struct Memory {
     pub readings: u64,
     /// Telegrams refused, for whatever reason.
     pub refused: u64,
+    /// The address of telegrams of another version or medium, if such came.
+    pub other_type: Option<Address>,
+    /// The address that the set of meters was compared with last.
+    pub judged: Option<Address>,
+    /// What was told to be doubtful about the meter. Each kind of doubt is told once.
+    pub doubts: Vec<Doubt>,
     /// The profile whose channels were announced last.
     pub announced: Option<Arc<Profile>>,
     /// How the last telegram fared.
@@ -127,7 +134,12 @@ impl Memory {
     /// Notes that a telegram came.
     pub fn hear(&mut self, telegram: &CheckedTelegram) {
         match &mut self.sighting {
-            Some(sighting) => sighting.again(telegram),
+            Some(sighting) => {
+                if sighting.address != telegram.address() {
+                    self.other_type = Some(sighting.address);
+                }
+                sighting.again(telegram);
+            }
             none => *none = Some(Sighting::of(telegram)),
         }
     }
@@ -145,6 +157,19 @@ impl Memory {
                 Ok(())
             }
         }
+    }
+
+    /// Whether this doubt is to be told now: none of its kind was.
+    pub fn doubt(&mut self, doubt: &Doubt) -> bool {
+        let kind = std::mem::discriminant(doubt);
+        let new = !self
+            .doubts
+            .iter()
+            .any(|known| std::mem::discriminant(known) == kind);
+        if new {
+            self.doubts.push(doubt.clone());
+        }
+        new
     }
 
     /// Notes how a telegram fared; says whether that is a change.
@@ -201,6 +226,9 @@ impl Meter {
                 condition: memory.condition,
                 sighting: memory.sighting.take(),
                 announced: memory.announced.take(),
+                other_type: memory.other_type,
+                judged: memory.judged,
+                doubts: std::mem::take(&mut memory.doubts),
                 refused: kept.refused + memory.refused,
                 ..kept
             };

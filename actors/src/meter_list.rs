@@ -2,7 +2,11 @@
 //!
 //! Pure: what is known goes in, a list that serialises to JSON comes out. No key is near it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
 use serde::Serialize;
+use serde_json::json;
 use wmbus::{Profiles, Security};
 
 use crate::meter::{Condition, Meter, MeterId};
@@ -55,15 +59,51 @@ pub struct Heard {
     pub last_heard: String,
 }
 
+/// Gives the list as it is now.
+pub type MeterListing = Arc<dyn Fn() -> Vec<ListedMeter> + Send + Sync>;
+
 /// All meters: first the monitored ones by their numbers, then the others, those heard most often first.
 pub fn list(monitored: &MeterMap, others: &[Sighting], profiles: &Profiles) -> Vec<ListedMeter> {
+    let known = monitored;
     let monitored = monitored
         .iter()
         .map(|(id, meter)| ListedMeter::monitored(*id, meter, profiles));
     let others = others
         .iter()
+        .filter(|sighting| !known.contains_key(&MeterId::of(sighting.address)))
         .map(|sighting| ListedMeter::other(sighting, profiles));
     monitored.chain(others).collect()
+}
+
+/// What of the list is worth publishing it again: who is there and how the monitored ones fare, not when each was heard last.
+pub fn gist(list: &[ListedMeter]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for meter in list {
+        (
+            &meter.manufacturer,
+            &meter.id,
+            &meter.monitored,
+            meter.state,
+        )
+            .hash(&mut hasher);
+        if let Some(heard) = &meter.heard {
+            (&heard.model, heard.version, heard.medium, &heard.encryption).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// The payload of the topic `meters`: the list, and how many were left off because it would be too long. Those stay that somebody has to
+/// do something about: monitored meters that give no readings, then those that nobody monitors, then the others.
+pub fn payload(mut list: Vec<ListedMeter>) -> String {
+    list.sort_by_key(|meter| match meter.state {
+        Some("reading") => 2,
+        Some(_) => 0,
+        None => 1,
+    });
+    let left_off = list.len().saturating_sub(MOST);
+    list.truncate(MOST);
+    json!({"meters": list, "left_off": left_off}).to_string()
 }
 
 impl ListedMeter {
@@ -116,11 +156,12 @@ impl Heard {
     }
 }
 
+/// Meters in one message: about 100 kB.
+const MOST: usize = 500;
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::meter::MeterName;
@@ -160,6 +201,40 @@ mod tests {
                     "interval": 16.0, "rssi": -71, "telegrams": 2, "last_heard": "1970-01-01T00:00:16Z"},
             ])
         );
+    }
+
+    #[test]
+    fn the_message_is_bounded_and_keeps_what_needs_somebody() {
+        let meters: Vec<_> = (0..600).map(|number| meter(&number.to_string())).collect();
+        for (_, meter) in &meters[..599] {
+            meter.memory().note(Condition::Reading);
+        }
+        let others = [Sighting::of(&telegram(77_777_777, 0))];
+        let listed = list(
+            &meters.into_iter().collect(),
+            &others,
+            &Profiles::embedded(),
+        );
+        let message: Value = serde_json::from_str(&payload(listed)).unwrap();
+        assert_eq!(message["left_off"], 101);
+        assert_eq!(message["meters"].as_array().unwrap().len(), MOST);
+        assert_eq!(message["meters"][0]["id"], "00000599");
+        assert_eq!(message["meters"][1]["id"], "77777777");
+    }
+
+    #[test]
+    fn only_who_is_there_and_how_he_fares_is_news() {
+        let (id, meter) = meter("32666857");
+        let gist = || {
+            let meters = [(id, Arc::clone(&meter))].into_iter().collect();
+            gist(&list(&meters, &[], &Profiles::embedded()))
+        };
+        meter.memory().hear(&telegram(32_666_857, 0));
+        let before = gist();
+        meter.memory().hear(&telegram(32_666_857, 16));
+        assert_eq!(gist(), before);
+        meter.memory().note(Condition::Reading);
+        assert_ne!(gist(), before);
     }
 
     #[test]

@@ -5,18 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{Logger, debug, info, warn};
 use tokio::sync::watch;
+use wmbus::{Address, IdentificationNumber};
 
 use crate::dispatcher::Routes;
 use crate::faults;
 use crate::forward::Forward;
+use crate::heard::Heard;
 use crate::meter::{Meter, MeterId};
 use crate::meter_handler::{self, MeterHandler};
 use crate::publisher::{Announce, Announcement, Publish};
-use crate::set_message::{SetMessage, SetReport};
+use crate::set_message::{Afterthoughts, Doubt, SetMessage, SetReport};
+use crate::sighting::Sighting;
 use crate::store::disk::{DiskStore, MetersSource, StoredMeter};
 use crate::store::meter_table::{MeterMap, MeterTable};
 use crate::supervision::{Child, ChildSpec, Monitor, Root, supervise};
@@ -29,6 +33,10 @@ pub struct Config {
     pub table: Arc<MeterTable>,
     /// Keeps them on disk.
     pub store: Arc<DiskStore>,
+    /// The others on the air.
+    pub heard: Arc<Heard>,
+    /// Where the Commander finds what is to be said about the set later.
+    pub afterthoughts: Afterthoughts,
     /// Their handlers.
     pub handlers: Handlers,
     /// Where the Dispatcher reads the routes.
@@ -100,6 +108,83 @@ impl Meters {
         }
     }
 
+    /// What was heard of the new meters before they were monitored is theirs.
+    fn take_sightings(&self, meters: &MeterMap) {
+        for (id, meter) in meters {
+            let mut memory = meter.memory();
+            memory.doubts.clear();
+            memory.judged = None;
+            if memory.sighting.is_some() {
+                continue;
+            }
+            for sighting in self.config.heard.take(*id) {
+                let before = memory.sighting.replace(sighting);
+                memory.other_type = before.map(|before| before.address);
+            }
+        }
+    }
+
+    /// What is doubtful about each of these meters and was not told before, in their order.
+    fn new_doubts<'a>(
+        &self,
+        meters: impl Iterator<Item = (MeterId, &'a Arc<Meter>)>,
+    ) -> Vec<Option<String>> {
+        let profiles = self.config.shared.profiles.profiles();
+        let heard: Vec<_> = self
+            .config
+            .heard
+            .list()
+            .iter()
+            .map(|sighting| sighting.address)
+            .collect();
+        let heard = Numbers::of(heard);
+        meters
+            .map(|(id, meter)| {
+                let mut memory = meter.memory();
+                let doubts = match memory.sighting {
+                    None => vec![Doubt::about_manufacturer(id, heard.with(id))],
+                    Some(Sighting { address, .. }) if memory.judged != Some(address) => {
+                        memory.judged = Some(address);
+                        let wanted = profiles.find_by_key(id.manufacturer, &meter.device_key);
+                        vec![
+                            wanted
+                                .and_then(|wanted| Doubt::about_model(wanted, address, &profiles)),
+                            memory.other_type.map(|other| Doubt::Types(other, address)),
+                        ]
+                    }
+                    Some(_) => Vec::new(),
+                };
+                let new: Vec<_> = doubts
+                    .into_iter()
+                    .flatten()
+                    .filter(|doubt| memory.doubt(doubt))
+                    .map(|doubt| doubt.to_string())
+                    .collect();
+                (!new.is_empty()).then(|| new.join("; "))
+            })
+            .collect()
+    }
+
+    /// Tells what has turned out to be doubtful since the set message.
+    fn look_for_doubts(&self) {
+        let meters = self.config.table.snapshot();
+        if meters.is_empty() {
+            return;
+        }
+        let doubts = self.new_doubts(meters.iter().map(|(id, meter)| (*id, meter)));
+        let names = meters.values().map(|meter| Arc::clone(&meter.name));
+        let warnings: Vec<_> = names
+            .zip(doubts)
+            .filter_map(|(name, doubt)| Some((name, doubt?)))
+            .collect();
+        for (name, warning) in &warnings {
+            warn!(self.config.log, "a monitored meter does not fit what is heard"; "meter" => %name, "reason" => "doubtful meter", "error" => warning);
+        }
+        if !warnings.is_empty() {
+            self.config.afterthoughts.add(SetReport::later(warnings));
+        }
+    }
+
     /// Makes these the monitored meters.
     fn adopt(&self, meters: MeterMap, ctx: &mut Context<Self>) {
         let announcements = self.announcements(&meters);
@@ -151,9 +236,12 @@ impl Meters {
     }
 
     /// The meters of the new set: those that stay keep all that is remembered of them.
-    fn merge(&self, set: SetMessage) -> (MeterMap, SetReport) {
+    ///
+    /// With their ids in the order of the message.
+    fn merge(&self, set: SetMessage) -> (MeterMap, Vec<MeterId>, SetReport) {
         let present = self.config.table.snapshot();
         let (entries, report) = set.into_parts();
+        let ids = entries.iter().map(|entry| entry.id).collect();
         let meters = entries
             .into_iter()
             .map(|entry| {
@@ -169,7 +257,7 @@ impl Meters {
                 (entry.id, meter)
             })
             .collect();
-        (meters, report)
+        (meters, ids, report)
     }
 
     /// The announcements of the meters whose channels are known before they are heard; the others follow with their first reading.
@@ -195,6 +283,7 @@ impl Actor for Meters {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.adjust_handlers();
         self.config.announce.resume(&self.monitor, ctx);
+        ctx.run_interval(LOOK_EVERY, |meters, _| meters.look_for_doubts());
     }
 }
 
@@ -205,7 +294,10 @@ impl Handler<ApplySet> for Meters {
 
     fn handle(&mut self, ApplySet(set): ApplySet, ctx: &mut Self::Context) -> Self::Result {
         faults::hit("meters", "");
-        let (meters, report) = self.merge(set);
+        let (meters, ids, mut report) = self.merge(set);
+        self.take_sightings(&meters);
+        let accepted = ids.iter().filter_map(|id| Some((*id, meters.get(id)?)));
+        report.warn(self.new_doubts(accepted));
         debug!(self.config.log, "set of meters applied"; "meters" => meters.len(), "refused" => report.refused());
         self.adopt(meters, ctx);
         self.config.store.meters_changed();
@@ -251,3 +343,26 @@ impl Handler<Restore> for Meters {
         }
     }
 }
+
+/// The addresses on the air by their numbers.
+struct Numbers(HashMap<IdentificationNumber, Vec<Address>>);
+
+impl Numbers {
+    fn of(addresses: Vec<Address>) -> Self {
+        let mut numbers = HashMap::<_, Vec<_>>::new();
+        for address in addresses {
+            numbers
+                .entry(address.identification)
+                .or_default()
+                .push(address);
+        }
+        Self(numbers)
+    }
+
+    fn with(&self, id: MeterId) -> &[Address] {
+        self.0.get(&id.identification).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// How often is looked for what does not fit.
+const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 //! Owns its connection to the broker. What must survive it is kept outside: the outbox and the announcements, which hold everything until
 //! the broker has acknowledged it. Announcements go before readings; readings of one meter in order, meters in turn; at most a window of
 //! messages is on its way. It also keeps the retained status: `online` after every connect, when something changed, at an interval, and
-//! whenever somebody else says that we are `offline`; `offline` at the end, and by the last will. Ends only by a bug: a broker that is
+//! whenever somebody else says that we are `offline`; `offline` at the end, and by the last will; and the retained list of meters. Ends only by a bug: a broker that is
 //! away is a state.
 
 mod announcements;
@@ -12,6 +12,7 @@ mod config;
 mod farewell;
 mod in_flight;
 mod messages;
+mod meters_duty;
 mod status_duty;
 
 use std::collections::VecDeque;
@@ -39,6 +40,7 @@ pub use messages::{Announce, Announcement, Flush, FlushReport, MeterReading, Pub
 
 use farewell::Farewell;
 use in_flight::{InFlight, Sent};
+use meters_duty::MetersDuty;
 use status_duty::StatusDuty;
 
 /// See the [module documentation](self).
@@ -51,6 +53,7 @@ pub struct Publisher {
     /// Messages that are about to be handed to the session; kept for its room.
     batch: Vec<Outgoing>,
     status: StatusDuty,
+    meters: MetersDuty,
     farewell: Option<Farewell>,
     /// The outbox as it was when losses were last reported.
     reported: OutboxState,
@@ -71,6 +74,7 @@ impl Publisher {
             connection: None,
             in_flight: InFlight::default(),
             batch: Vec::new(),
+            meters: MetersDuty::default(),
             farewell: None,
             reported: OutboxState::default(),
             away: None,
@@ -115,6 +119,7 @@ impl Publisher {
         self.config.broker_state.connected(clock::now());
         self.away = None;
         self.status.acknowledged = false;
+        self.forget_meters();
         if self
             .farewell
             .as_ref()
@@ -221,6 +226,7 @@ impl Publisher {
                 }
                 Sent::Announcement => self.config.announcements.acknowledged(),
                 Sent::Online => self.status.acknowledged = true,
+                Sent::Meters => {}
                 Sent::Offline => self.said_offline(),
             }
         }
@@ -266,6 +272,7 @@ impl Publisher {
         self.watch_session();
         self.report_dropped();
         self.keep_status();
+        self.keep_meters();
         self.advance_farewell();
     }
 }

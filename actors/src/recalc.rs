@@ -67,6 +67,11 @@ impl Topics {
         self.of(format_args!("status"))
     }
 
+    /// Where the gateway lists, retained, the meters that it monitors or hears.
+    pub fn meters(&self) -> String {
+        self.of(format_args!("meters"))
+    }
+
     /// What ends this gateway.
     pub fn stop(&self) -> String {
         self.of(format_args!("STOP"))

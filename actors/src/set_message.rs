@@ -12,6 +12,8 @@
 //!
 //! Nothing here prints what it read except a well-formed `deviceId` and `manufacturerKey`: a key may have been put into any member.
 
+mod afterthoughts;
+mod doubt;
 mod entry;
 mod report;
 
@@ -20,6 +22,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub use afterthoughts::Afterthoughts;
+pub use doubt::Doubt;
 pub use entry::Entry;
 use entry::{RawEntry, wipe};
 pub use report::{SetReport, Unusable};

@@ -77,6 +77,10 @@ impl View {
                 "the gateway is {}",
                 self.bold(json["state"].as_str()?)
             )),
+            "meters" => Some(format!(
+                "meters that are monitored or heard: {}",
+                json["meters"].as_array()?.len()
+            )),
             _ => {
                 let (meter, what) = topic.rsplit_once('/')?;
                 match what {

@@ -17,7 +17,7 @@ use omnigate_actors::driver::{self, Driver};
 use omnigate_actors::forward::Forward;
 use omnigate_actors::heard::Heard;
 use omnigate_actors::meter_handler;
-use omnigate_actors::meter_list;
+use omnigate_actors::meter_list::{self, MeterListing};
 use omnigate_actors::meters::{self, Handlers, Meters, Restore};
 use omnigate_actors::mqtt::{Broker, Turn};
 use omnigate_actors::parser::{self, Parser};
@@ -26,6 +26,7 @@ use omnigate_actors::publisher::{self, Flush, Publisher};
 use omnigate_actors::raw_telegram::LOSSLESS_WINDOW;
 use omnigate_actors::rejects::Rejects;
 use omnigate_actors::secrets::Secret;
+use omnigate_actors::set_message::Afterthoughts;
 use omnigate_actors::status::StatusBoard;
 use omnigate_actors::store::disk::{DiskStore, Restored};
 use omnigate_actors::store::meter_table::MeterTable;
@@ -154,6 +155,16 @@ impl Gateway {
         };
         shown.on(&status);
         let (in_force, watch) = profiles::in_force(&settings.profiles, &status, log);
+        let listing: MeterListing = {
+            let (table, heard, in_force) = (
+                Arc::clone(&table),
+                Arc::clone(&heard),
+                Arc::clone(&in_force),
+            );
+            Arc::new(move || {
+                meter_list::list(&table.snapshot(), &heard.list(), &in_force.profiles())
+            })
+        };
         let of_actor = |name: &'static str| log.new(o!("actor" => name));
 
         let (store, restored) = DiskStore::open(
@@ -190,15 +201,19 @@ impl Gateway {
             counters: Arc::clone(&counters),
             latency: config.latency.clone(),
         };
+        config.meters = Some(Arc::clone(&listing));
         let publisher = supervise_on(&broker.handle(), &root, &tree::PUBLISHER, move |monitor| {
             Publisher::new(config.clone(), monitor)
         });
 
+        let afterthoughts = Afterthoughts::default();
         let handlers = Handlers::default();
         let (routes, routes_of_meters) = watch::channel(Arc::new(HashMap::new()));
         let config = meters::Config {
             table: Arc::clone(&table),
             store: Arc::clone(&store),
+            heard,
+            afterthoughts: afterthoughts.clone(),
             handlers: handlers.clone(),
             routes: Arc::new(routes),
             announce: Forward::to(publisher.addr.clone()),
@@ -227,6 +242,7 @@ impl Gateway {
             limits: settings.mqtt.set_limits(),
             pace: settings.mqtt.set_pace(),
             turn: Turn::default(),
+            afterthoughts,
             counters: Arc::clone(&counters),
             log: of_actor("commander"),
         };
@@ -284,13 +300,7 @@ impl Gateway {
         let verbs = {
             let sources = sources.clone();
             Verbs::default()
-                .with("meters", move || {
-                    json!(meter_list::list(
-                        &table.snapshot(),
-                        &heard.list(),
-                        &in_force.profiles()
-                    ))
-                })
+                .with("meters", move || json!(listing()))
                 .with("status", move || json!(sources.overview()))
         };
         let control = lock

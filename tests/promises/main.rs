@@ -16,6 +16,7 @@ mod a_restart_forgets_nothing;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;
+mod doubtful_set_entries_are_told;
 mod driver_daemon_and_gateway_survive_each_other;
 mod explanations_have_colours_on_a_terminal;
 mod failing_actors_are_restarted;

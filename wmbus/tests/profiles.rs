@@ -222,6 +222,69 @@ fn telegram(meter: MeterType, ci: u8, payload: &[u8]) -> Vec<u8> {
     Draft::new(address, ci, payload).encode(None).unwrap()
 }
 
+// What contributors are shown is right.
+#[test]
+fn the_example_in_the_readme_is_a_profile() {
+    let readme = include_str!("../profiles/README.md");
+    let example = readme.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let shown = Profile::parse(example).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let profiles = Profiles::embedded();
+    let embedded = profiles.find(shown.meters[0]).unwrap();
+    assert_eq!(shown.layouts.len(), embedded.layouts.len());
+    // Each key has a row in the table.
+    for key in [
+        "manufacturer",
+        "model",
+        "device_keys",
+        "match",
+        "compact_layouts",
+        "fields",
+        "channels",
+        "quirks",
+        "vectors",
+    ] {
+        assert!(readme.contains(&format!("| `{key}` |")), "{key}");
+        assert!(example.contains(&format!("{key} = ")), "{key}");
+    }
+}
+
+/// Profiles of meters without a register that the interface could carry, and why.
+const WITHOUT_CHANNELS: [(&str, &str); 8] = [
+    (
+        "eie/ei6500_oms.toml",
+        "a smoke alarm counts events, and measures nothing but its battery",
+    ),
+    (
+        "las/lan_wmbus_g2_dw.toml",
+        "a door and window sensor: a state",
+    ),
+    ("las/lan_wmbus_rp.toml", "a repeater"),
+    ("las/lan_wmbus_sm.toml", "a smoke alarm: a state"),
+    (
+        "lse/whe26.toml",
+        "its telegram has the consumption at earlier days only, not the present one",
+    ),
+    ("tch/tsd2.toml", "a smoke alarm: a state"),
+    (
+        "tch/vario_4.toml",
+        "its telegram has the energy on the due date only, not the present one",
+    ),
+    (
+        "weh/mk_radio_4a.toml",
+        "its telegram has the volume on the due date only, not the present one",
+    ),
+];
+
+#[test]
+fn profiles_have_channels_unless_there_is_a_reason() {
+    let without: Vec<_> = profiles()
+        .filter(|(_, profile)| profile.channels.is_empty())
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(without, WITHOUT_CHANNELS.map(|(path, _)| path));
+}
+
 /// A profile without mistakes.
 const GOOD: &str = r#"manufacturer = "ABC"
 model = "One"

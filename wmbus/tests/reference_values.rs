@@ -3,11 +3,12 @@
 //! each with the reason.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
-use wmbus::{Decoder, MeterKey, Profile, Quantity, Record, Telegram, Unit, Value, link};
+use wmbus::{Decoder, MeterKey, Profile, Quantity, Reading, Record, Telegram, Unit, Value, link};
 
 /// Driver, beginning of the value's name, and why the value is not found.
 const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
@@ -135,6 +136,78 @@ fn are_found_or_known_not_to_be_sent() {
     assert!(found > 2000, "only {found} values");
 }
 
+/// Where a profile has channels, its meter's telegrams give a value for at least one.
+#[test]
+fn channels_have_values() {
+    let mut with_values = HashMap::new();
+    for (place, reading, profile) in readings() {
+        let Some(profile) = profile.filter(|profile| !profile.channels.is_empty()) else {
+            continue;
+        };
+        let has_value = profile
+            .channels
+            .iter()
+            .any(|channel| reading.channel(&profile, channel).is_some());
+        let model = format!("{} {}", profile.manufacturer, profile.model);
+        with_values.entry(model).or_insert((place, false)).1 |= has_value;
+    }
+    let without: Vec<_> = with_values
+        .iter()
+        .filter(|(_, (_, has_value))| !has_value)
+        .collect();
+    assert!(without.is_empty(), "{without:?}");
+    assert!(folder().is_none() || with_values.len() > 50);
+}
+
+/// Without a profile every record has a name that no other of its telegram has, and that depends on nothing but the record.
+#[test]
+fn generated_names_are_unique_and_stable() {
+    for (place, reading, _) in readings() {
+        let unknown = Profile::unknown(reading.address.manufacturer);
+        let names: Vec<_> = reading
+            .fields(&unknown)
+            .into_iter()
+            .map(|field| field.name)
+            .collect();
+        let different: HashSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{place}: {names:?}");
+        for record in &reading.records {
+            let mut alone = reading.clone();
+            alone.records = vec![record.clone()];
+            for field in alone.fields(&unknown) {
+                assert!(
+                    names.contains(&field.name),
+                    "{place}: {} alone has another name than among {names:?}",
+                    field.name
+                );
+                let letters =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+                assert!(field.name.bytes().all(letters), "{place}: {}", field.name);
+            }
+        }
+    }
+}
+
+/// What the reference telegrams say, with the profiles of their meters.
+fn readings() -> Vec<(String, Reading, Option<Arc<Profile>>)> {
+    let mut readings = Vec::new();
+    let Some(folder) = folder() else {
+        return readings;
+    };
+    for file in ["omnipower.jsonl", "official.jsonl", "telegrams.jsonl"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let mut decoders = HashMap::new();
+        for (line, json) in text.lines().enumerate() {
+            let reference: Json = serde_json::from_str(json).unwrap();
+            if let Some((reading, decoder)) = read(&reference, &mut decoders) {
+                let profile = decoder.profile(reading.address).cloned();
+                readings.push((format!("{file}:{}", line + 1), reading, profile));
+            }
+        }
+    }
+    readings
+}
+
 /// `decode --explain` shows every byte once, and comes to the same end.
 #[test]
 fn are_explained_byte_by_byte() {
@@ -191,10 +264,10 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// All numbers and texts of the records and fields, with their units; `None` if the telegram is refused.
-fn decode(
-    reference: &Json,
-    decoders: &mut HashMap<(String, Option<String>), Decoder>,
-) -> Option<Vec<(Value, Unit)>> {
+/// The decoders of all meters so far, by the meter and the key.
+type Decoders = HashMap<(String, Option<String>), Decoder>;
+
+fn read<'a>(reference: &Json, decoders: &'a mut Decoders) -> Option<(Reading, &'a mut Decoder)> {
     let bytes = hex(reference["telegram"].as_str().unwrap());
     let key = reference["key"].as_str().map(str::to_owned);
     let meter = link::normalise(&bytes)
@@ -208,6 +281,11 @@ fn decode(
         reading.records.len() <= bytes.len() / 2,
         "more records than bytes can hold"
     );
+    Some((reading, decoder))
+}
+
+fn decode(reference: &Json, decoders: &mut Decoders) -> Option<Vec<(Value, Unit)>> {
+    let (reading, decoder) = read(reference, decoders)?;
     let unknown = Profile::unknown(reading.address.manufacturer);
     let profile = decoder
         .profile(reading.address)

@@ -11,6 +11,7 @@ use super::{ACTOR, Announcements, BrokerState, retained};
 use crate::changeable::Changeable;
 use crate::counters::Counters;
 use crate::latest::Latest;
+use crate::meter_list::MeterListing;
 use crate::mqtt::{self, Broker, QoS, Turn};
 use crate::recalc::Topics;
 use crate::rejects::Rejects;
@@ -36,6 +37,10 @@ pub struct Config {
     pub status_interval: Changeable<Duration>,
     /// The status is published at most so often, unless it is wrong at the broker.
     pub status_gap: Duration,
+    /// The list of meters, for its topic; `None`: there is no such topic.
+    pub meters: Option<MeterListing>,
+    /// The list of meters is published at most so often.
+    pub meters_gap: Duration,
     /// How many messages may wait for their acknowledgement at once.
     pub window: usize,
     /// What each meter said last.
@@ -85,6 +90,8 @@ impl Config {
             broker_state,
             status_interval: Duration::from_secs(60).into(),
             status_gap: Duration::from_secs(5),
+            meters: None,
+            meters_gap: Duration::from_secs(60),
             window: 200,
             latest: Arc::default(),
             latency: Histogram::new(LATENCY_BUCKETS),

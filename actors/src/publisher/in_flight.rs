@@ -12,6 +12,8 @@ pub(super) enum Sent {
     Row(RowId),
     /// The oldest announcement that was sent.
     Announcement,
+    /// The list of meters.
+    Meters,
     /// The status `online`.
     Online,
     /// The status `offline`.

@@ -135,7 +135,7 @@ impl RawEntry {
         match usable {
             Ok(entry) => {
                 answer.accepted = true;
-                answer.warning = entry.key.is_none().then_some(NO_KEY);
+                answer.warning = entry.key.is_none().then(|| NO_KEY.to_owned());
                 (answer, Some(entry))
             }
             Err(reason) => {

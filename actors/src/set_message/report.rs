@@ -1,8 +1,11 @@
 //! The answers to set messages.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::entry::Refusal;
+use crate::meter::MeterName;
 
 /// The answer to a set message: one answer for each entry, in the order of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(super) struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) warning: Option<&'static str>,
+    pub(super) warning: Option<String>,
 }
 
 impl SetReport {
@@ -35,6 +38,33 @@ impl SetReport {
     /// How many entries could not be used.
     pub fn refused(&self) -> usize {
         self.entries.len() - self.accepted()
+    }
+
+    /// A further answer to entries that were accepted before: what has turned out since to be doubtful about these meters.
+    pub fn later(warnings: Vec<(Arc<MeterName>, String)>) -> Self {
+        let entries = warnings.into_iter().map(|(name, warning)| Answer {
+            device_id: Some(name.device_id.clone()),
+            manufacturer_key: Some(name.manufacturer_key.clone()),
+            accepted: true,
+            reason: None,
+            warning: Some(warning),
+        });
+        Self {
+            entries: entries.collect(),
+        }
+    }
+
+    /// Adds warnings to the entries that are in use, in their order.
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = Option<String>>) {
+        let in_use = self.entries.iter_mut().filter(|answer| answer.accepted);
+        for (answer, warning) in in_use.zip(warnings) {
+            if let Some(warning) = warning {
+                answer.warning = Some(match answer.warning.take() {
+                    Some(before) => format!("{before}; {warning}"),
+                    None => warning,
+                });
+            }
+        }
     }
 
     /// The payload of the topic `sensors/set/result`.

@@ -1,11 +1,12 @@
 //! The Publisher: what it is given arrives, whatever happens to the broker, the network and itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use omnigate_actors::counters::Count;
 use omnigate_actors::mqtt::Broker as Address;
+use omnigate_actors::meter_list::ListedMeter;
 use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading};
 use omnigate_actors::raw_telegram::RawTelegram;
 use serde_json::{Value, json};
@@ -64,6 +65,43 @@ fn a_reading_becomes_the_documented_messages() {
     assert!(heard.iter().all(|message| !message.retained));
     wait_until_empty(&publisher);
     assert_eq!(publisher.counters.value(Count::OutboxAccepted), 1);
+}
+
+// The list of meters is retained, comes at once on every connection, and again only when it says something new.
+#[test]
+fn the_list_of_meters_is_published_when_it_changes() {
+    let mut broker = Broker::start();
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let listed = Arc::new(Mutex::new(Vec::new()));
+    let mut config = publisher_config(&broker.url());
+    config.meters_gap = Duration::from_millis(10);
+    let list = Arc::clone(&listed);
+    config.meters = Some(Arc::new(move || list.lock().unwrap().clone()));
+    let _publisher = system.publisher(config);
+    let topic = topic("meters");
+    let first = watcher.wait_on(&topic, 1)[0].json();
+    assert_eq!(first, json!({"meters": [], "left_off": 0}));
+
+    let meter = |state| ListedMeter {
+        id: "32666857".to_owned(),
+        manufacturer: "KAM".to_owned(),
+        monitored: Some("kam-32666857".to_owned()),
+        state: Some(state),
+        heard: None,
+    };
+    *listed.lock().unwrap() = vec![meter("unheard")];
+    let second = watcher.wait_on(&topic, 2)[1].json();
+    assert_eq!(second["meters"][0]["state"], "unheard");
+    *listed.lock().unwrap() = vec![meter("reading")];
+    watcher.wait_on(&topic, 3);
+
+    // A broker that remembers nothing is told again.
+    broker.kill();
+    broker.resume();
+    let watcher = Watcher::at(&broker.url());
+    let again = watcher.wait_on(&topic, 1)[0].json();
+    assert_eq!(again["meters"][0]["state"], "reading");
 }
 
 #[test]

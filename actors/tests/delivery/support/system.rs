@@ -16,7 +16,7 @@ use omnigate_actors::publisher::{self, Flush, FlushReport, MeterReading, Publish
 use omnigate_actors::raw_telegram::RawTelegram;
 use omnigate_actors::recalc::Topics;
 use omnigate_actors::rejects::Rejects;
-use omnigate_actors::set_message::Limits;
+use omnigate_actors::set_message::{Afterthoughts, Limits};
 use omnigate_actors::status::StatusBoard;
 use omnigate_actors::store::disk::{DiskStore, Health, Limits as StoreLimits};
 use omnigate_actors::store::meter_table::MeterTable;
@@ -200,6 +200,7 @@ pub fn commander_config(
         limits: Limits::default(),
         pace: commander::Pace::default(),
         turn: Turn::default(),
+        afterthoughts: Afterthoughts::default(),
         counters: Arc::default(),
         log: log(),
     };
