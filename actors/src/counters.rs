@@ -114,6 +114,7 @@ counts! {
     OutboxAccepted "outbox_accepted" "Readings that the outbox took.",
     OutboxDropped "outbox_dropped" "Oldest readings dropped because the outbox was full.",
     OutboxExpired "outbox_expired" "Readings dropped because they were older than the outbox may hold.",
+    OutboxUndated "outbox_undated" "Readings of an earlier start of the system dropped because their time was never known.",
     OutboxRejected "outbox_rejected" "Readings given up because handling them failed the Publisher repeatedly.",
     DatabaseFailures "database_failures" "Attempts to use the database that failed.",
     DatabasesSetAside "databases_set_aside" "Damaged databases that were moved aside.",

@@ -24,7 +24,7 @@ use actix::prelude::*;
 use slog::{error, warn};
 use wmbus::Profile;
 
-use crate::clock;
+use crate::clock::{self, Stamp};
 use crate::counters::Count;
 use crate::faults;
 use crate::meter::MeterName;
@@ -101,7 +101,7 @@ impl Publisher {
         );
         let row = NewRow {
             meter: reading.meter,
-            received_at: reading.received_at,
+            received_at: Stamp::of(reading.received_at),
             body: values.into_bytes(),
         };
         self.config.outbox.push(row, reading.memory, reading.raw);
@@ -377,11 +377,11 @@ impl Drop for RowInHand<'_> {
         if let Some(row) = outbox.crashed(self.row.id) {
             let reading = &row.reading;
             error!(log, "a reading is given up: it made the Publisher fail again and again";
-                "meter" => %reading.meter, "received_at" => %reading.received_at, "error" => %panic);
+                "meter" => %reading.meter, "received_at" => reading.received_at.time().map(|time| time.to_string()), "error" => %panic);
             rejects.push_bytes(
                 ACTOR,
                 &reading.body,
-                reading.received_at,
+                reading.received_at.time().unwrap_or_default(),
                 &panic.to_string(),
             );
         }

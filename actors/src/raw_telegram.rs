@@ -56,7 +56,7 @@ impl RawTelegram {
         &self.0.bytes
     }
 
-    /// When it was received, UTC.
+    /// When it was received, as [`crate::clock::of_reception`] tells it.
     pub fn received_at(&self) -> Timestamp {
         self.0.received_at
     }

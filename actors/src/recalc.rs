@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wmbus::{Profile, Reading};
 
+use crate::clock::Stamp;
 use crate::meter::MeterName;
 
 /// What ends every gateway that hears it, beside its own [`Topics::stop`].
@@ -173,32 +174,41 @@ impl Values {
     }
 }
 
-/// The payloads of [`Topics::data`] of one stored reading, one for each channel. `received_at` is when its telegram was.
+/// The payloads of [`Topics::data`] of one stored reading, one for each channel. `received_at` is when its telegram was; an estimate is
+/// marked with `"timestampEstimated":true`, and without a time there is nothing to send.
 ///
 /// ```
 /// let stored = b"1\t\"accumulated-power\"\t2.06\n";
-/// let payloads: Vec<_> = omnigate_actors::recalc::data_payloads(stored, "2020-10-25T10:08:00.9Z".parse()?).collect();
+/// # use omnigate_actors::clock::Stamp;
+/// let received_at = Stamp::Known("2020-10-25T10:08:00.9Z".parse()?);
+/// let payloads: Vec<_> = omnigate_actors::recalc::data_payloads(stored, received_at).collect();
 /// assert_eq!(
 ///     String::from_utf8(payloads.concat())?,
 ///     r#"{"channelNumber":1,"aggregateType":"Raw","dataType":"accumulated-power","value":2.06,"timestamp":"2020-10-25T10:08:00Z"}"#
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn data_payloads(stored: &[u8], received_at: Timestamp) -> impl Iterator<Item = Vec<u8>> {
+pub fn data_payloads(stored: &[u8], received_at: Stamp) -> impl Iterator<Item = Vec<u8>> {
+    let time = received_at.time();
     // A time that a time stamp holds is one in whole seconds too.
-    let second = Timestamp::from_second(received_at.as_second()).unwrap_or(received_at);
-    let end = format!(",\"timestamp\":\"{second}\"}}");
-    stored_values(stored).map(move |[number, data_type, value]| {
-        [
+    let second = time.map(|time| Timestamp::from_second(time.as_second()).unwrap_or(time));
+    let mark = if received_at.is_estimated() {
+        ",\"timestampEstimated\":true"
+    } else {
+        ""
+    };
+    let end = second.map(|second| format!(",\"timestamp\":\"{second}\"{mark}}}"));
+    stored_values(stored).filter_map(move |[number, data_type, value]| {
+        let parts = [
             b"{\"channelNumber\":",
             number,
             b",\"aggregateType\":\"Raw\",\"dataType\":",
             data_type,
             b",\"value\":",
             value,
-            end.as_bytes(),
-        ]
-        .concat()
+            end.as_ref()?.as_bytes(),
+        ];
+        Some(parts.concat())
     })
 }
 
@@ -257,9 +267,12 @@ mod tests {
             "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59",
         );
         let stored = Values::of(&reading, &profile).into_bytes();
-        let payloads: Vec<_> = data_payloads(&stored, "2020-10-25T10:08:00Z".parse().unwrap())
-            .map(|payload| String::from_utf8(payload).unwrap())
-            .collect();
+        let payloads: Vec<_> = data_payloads(
+            &stored,
+            Stamp::Known("2020-10-25T10:08:00Z".parse().unwrap()),
+        )
+        .map(|payload| String::from_utf8(payload).unwrap())
+        .collect();
         let expected = [(1, "accumulated-power", "2.06"), (2, "accumulated-power", "0"), (3, "power", "3"), (4, "power", "0")]
             .map(|(number, data_type, value)| {
                 format!(r#"{{"channelNumber":{number},"aggregateType":"Raw","dataType":"{data_type}","value":{value},"timestamp":"2020-10-25T10:08:00Z"}}"#)
@@ -287,7 +300,7 @@ mod tests {
         let values = Values::of(&reading, &unknown);
         assert!(values.is_empty());
         assert_eq!(
-            data_payloads(&values.into_bytes(), Timestamp::UNIX_EPOCH).count(),
+            data_payloads(&values.into_bytes(), Stamp::Known(Timestamp::UNIX_EPOCH)).count(),
             0
         );
     }
@@ -295,8 +308,13 @@ mod tests {
     #[test]
     fn damaged_lines_are_skipped() {
         let stored = b"1\t\"a\"\n\n2\n3\t\"a\"\t7\n";
-        let payloads: Vec<_> = data_payloads(stored, Timestamp::UNIX_EPOCH).collect();
+        let payloads: Vec<_> =
+            data_payloads(stored, Stamp::Estimated(Timestamp::UNIX_EPOCH)).collect();
         assert_eq!(payloads.len(), 1);
         assert!(payloads[0].starts_with(b"{\"channelNumber\":3,"));
+        assert!(
+            payloads[0]
+                .ends_with(b",\"timestamp\":\"1970-01-01T00:00:00Z\",\"timestampEstimated\":true}")
+        );
     }
 }

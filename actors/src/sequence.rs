@@ -29,6 +29,8 @@
 use jiff::{SignedDuration, Timestamp};
 use wmbus::ell::SessionNumber;
 
+use crate::clock;
+
 /// The numbers of one meter's telegrams, with the readings that are held. `R` is a reading, `V` the value of a register.
 #[derive(Debug, Clone)]
 pub struct Sequence<R, V> {
@@ -239,7 +241,7 @@ impl<V: PartialOrd + Copy> Step<V> {
         let by_number = SignedDuration::from_mins(
             i64::from(self.number.minutes()) - i64::from(earlier.number.minutes()),
         );
-        let by_clock = self.at.duration_since(earlier.at);
+        let by_clock = elapsed(earlier.at, self.at);
         let falls = matches!((earlier.register, self.register), (Some(earlier), Some(now)) if now < earlier);
         position_of(self.number) > position_of(earlier.number)
             && (by_number - by_clock).abs() <= DRIFT
@@ -271,10 +273,7 @@ impl<V: PartialOrd + Copy> Position<V> {
             i64::from(step.number.minutes()) - i64::from(self.highest.number.minutes()),
         );
         if number > highest {
-            let elapsed = step
-                .at
-                .duration_since(self.highest.at)
-                .max(SignedDuration::ZERO);
+            let elapsed = elapsed(self.highest.at, step.at).max(SignedDuration::ZERO);
             return if minutes <= elapsed + AHEAD {
                 Place::Next
             } else {
@@ -333,6 +332,15 @@ fn lower<V: PartialOrd>(a: Option<V>, b: Option<V>) -> Option<V> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if b < a { b } else { a }),
         (a, b) => a.or(b),
+    }
+}
+
+/// How much time has passed for certain: between a time and one since the system's start, none.
+fn elapsed(from: Timestamp, to: Timestamp) -> SignedDuration {
+    if clock::is_since_boot(from) == clock::is_since_boot(to) {
+        to.duration_since(from)
+    } else {
+        SignedDuration::ZERO
     }
 }
 
@@ -611,6 +619,24 @@ mod tests {
                 assert_eq!(published(&mut sequence, meter.send(nth + 200)), [nth + 200]);
             }
         }
+    }
+
+    /// The clock is set from 1970 to the time, and stands in 1970 again after a restart: nothing is lost, and nothing is believed sooner.
+    #[test]
+    fn a_clock_that_is_set_costs_nothing() {
+        let meter = Meter { epoch: 50_000 };
+        let in_1970 = |nth| {
+            let (step, reading) = meter.send(nth);
+            let at = Timestamp::from_second(100 + nth * 16).unwrap();
+            (Step { at, ..step }, reading)
+        };
+        let mut sequence = Sequence::new();
+        assert_eq!(published(&mut sequence, in_1970(0)), [0]);
+        assert_eq!(published(&mut sequence, meter.send(1)), [1]);
+        assert_eq!(published(&mut sequence, in_1970(2)), [2]);
+        // An hour ahead of what is known to have passed.
+        assert_eq!(published(&mut sequence, meter.send(227)), NOTHING);
+        assert_eq!(published(&mut sequence, meter.send(228)), [227, 228]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use omnigate_actors::driver::port::PortPath;
 use omnigate_actors::mqtt::{Broker, BrokerUrl, Tls};
 use omnigate_actors::secrets::Secret;
 use omnigate_actors::set_message;
-use omnigate_actors::store::disk::Limits;
+use omnigate_actors::store::disk::{self, Limits};
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
@@ -292,6 +292,20 @@ pub struct Outbox {
     /// Readings older than this go, counted and reported. Days, 1 to 3650. Default: none, they are kept as long as there is room.
     #[serde(default)]
     pub max_age: Option<Bounded<1, 3650>>,
+    /// What becomes of readings that came while the clock was not right, if the system was started anew before it was. Default: `estimate`.
+    #[serde(default)]
+    pub undated: Undated,
+}
+
+/// What becomes of a reading whose time was never known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undated {
+    /// It goes out after all others, with a time that is estimated, and marked so.
+    #[default]
+    Estimate,
+    /// It is dropped and counted.
+    Drop,
 }
 
 impl Outbox {
@@ -303,6 +317,10 @@ impl Outbox {
             max_age: self
                 .max_age
                 .map(|days| Duration::from_secs(days.number() * 86_400)),
+            undated: match self.undated {
+                Undated::Estimate => disk::Undated::Estimate,
+                Undated::Drop => disk::Undated::Drop,
+            },
             ..Limits::default()
         }
     }

@@ -32,6 +32,7 @@ mod sigterm_drains_and_exits_zero;
 mod stop_ends_the_gateway;
 mod syslog_has_level_actor_meter_and_reason;
 mod the_broker_lets_each_do_his_part;
+mod the_clock_may_be_wrong;
 mod the_demo_shows_every_message;
 mod the_page_shows_the_gateway;
 mod the_readme_tells_the_truth;

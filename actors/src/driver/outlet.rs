@@ -30,12 +30,12 @@ impl Outlet {
     /// Hands on a telegram from the radio, which cannot wait.
     pub fn radio(&self, telegram: Vec<u8>, rssi: Option<Rssi>) {
         faults::hit("driver", "");
-        let now = clock::now();
+        let received_at = clock::of_reception();
         self.counters.increment(Count::TelegramsReceived);
-        self.status.telegram(now);
+        self.status.telegram(clock::now());
         match self
             .parser
-            .try_send(Parse(RawTelegram::radio(telegram, now, rssi)))
+            .try_send(Parse(RawTelegram::radio(telegram, received_at, rssi)))
         {
             Ok(()) => {}
             Err(SendError::Full(_)) => {
@@ -55,10 +55,10 @@ impl Outlet {
     /// Hands on a telegram that must not be lost.
     pub async fn lossless(&self, telegram: Vec<u8>, permit: OwnedSemaphorePermit) {
         faults::hit("driver", "");
-        let now = clock::now();
+        let received_at = clock::of_reception();
         self.counters.increment(Count::TelegramsReceived);
-        self.status.telegram(now);
-        let mut message = Parse(RawTelegram::lossless(telegram, now, permit));
+        self.status.telegram(clock::now());
+        let mut message = Parse(RawTelegram::lossless(telegram, received_at, permit));
         // The permits are fewer than the mailbox holds, so it is full only while somebody else fills it.
         while let Err(SendError::Full(refused)) = self.parser.try_send(message) {
             message = refused;

@@ -9,6 +9,7 @@ use slog::Logger;
 
 use super::{ACTOR, Announcements, BrokerState, retained};
 use crate::changeable::Changeable;
+use crate::clock;
 use crate::counters::Counters;
 use crate::latest::Latest;
 use crate::meter_list::MeterListing;
@@ -135,6 +136,7 @@ fn outbox_section(outbox: &DiskStore) -> serde_json::Value {
         "oldest": state.oldest.map(|oldest| oldest.to_string()),
         "dropped": state.dropped, "expired": state.expired,
         "disk": disk, "not_on_disk": outbox.unwritten(),
+        "clock_is_right": clock::boot_time().is_some(),
     })
 }
 

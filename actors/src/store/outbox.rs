@@ -3,7 +3,7 @@
 //! One row is one telegram's reading. It goes through these states:
 //!
 //! * *waiting* from [`DiskStore::push`] on; it can be taken for sending when it was committed to the disk, or at once while the disk does
-//!   not work;
+//!   not work, and if the time at which it was received is known;
 //! * *sent* from [`DiskStore::next`] on, which hands out the oldest row of each meter in turn, each row once;
 //! * gone after [`DiskStore::remove`], when all its messages are acknowledged;
 //! * waiting again after [`DiskStore::rewind`], when the connection was lost or the Publisher began a new life: in its old place, so that
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::clock::Stamp;
 use crate::meter::MeterName;
 
 /// A reading that is to go into the outbox.
@@ -25,8 +26,8 @@ use crate::meter::MeterName;
 pub struct NewRow {
     /// Whose reading it is.
     pub meter: Arc<MeterName>,
-    /// When the telegram was received.
-    pub received_at: Timestamp,
+    /// When the telegram was received. A row that is handed out has a time.
+    pub received_at: Stamp,
     /// The reading, as the Publisher encodes it. The store does not look into it.
     pub body: Box<[u8]>,
 }
@@ -38,6 +39,23 @@ pub struct Row {
     pub id: RowId,
     /// The reading.
     pub reading: NewRow,
+}
+
+impl Row {
+    /// Whether its time is known, if the system was started then.
+    pub(super) fn is_dated(&self, boot_time: Option<Timestamp>) -> bool {
+        boot_time.is_some() || self.reading.received_at.time().is_some()
+    }
+
+    /// The row with its time.
+    pub(super) fn dated(self: &Arc<Self>, boot_time: Option<Timestamp>) -> Arc<Self> {
+        if self.reading.received_at.time().is_some() {
+            return Arc::clone(self);
+        }
+        let mut row = Self::clone(self);
+        row.reading.received_at = row.reading.received_at.resolve(boot_time);
+        Arc::new(row)
+    }
 }
 
 /// Names a row. Of one meter, the older row has the lower one.
@@ -53,7 +71,7 @@ pub struct OutboxState {
     pub sent: usize,
     /// About how much room the database takes, in bytes.
     pub bytes: u64,
-    /// When the oldest of them was received.
+    /// When the oldest of them was received, if that is known.
     pub oldest: Option<Timestamp>,
     /// Rows dropped because there was no room, since the program started.
     pub dropped: u64,

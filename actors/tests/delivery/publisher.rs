@@ -2,22 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use omnigate_actors::clock::Stamp;
 use omnigate_actors::counters::Count;
 use omnigate_actors::mqtt::Broker as Address;
 use omnigate_actors::meter_list::ListedMeter;
 use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading};
 use omnigate_actors::raw_telegram::RawTelegram;
+use omnigate_actors::recalc::Values;
+use omnigate_actors::store::outbox::NewRow;
 use serde_json::{Value, json};
 
 use crate::support::broker::Broker;
 use crate::support::network::Network;
 use crate::support::system::{
-    Readings, RunningPublisher, System, meter, publisher_config, topic, wait, without_disk,
+    FIRST_SECOND, Readings, RunningPublisher, System, meter, publisher_config, topic, wait,
+    without_disk,
 };
 use crate::support::watcher::{Heard, Watcher};
-use crate::support::{address, wait_for};
+use crate::support::{address, wait_for, wait_for_long};
 
 /// The times of the messages of channel 1, in the order in which they came, repeats left out.
 fn seconds(heard: &[Heard]) -> Vec<i64> {
@@ -28,8 +32,9 @@ fn seconds(heard: &[Heard]) -> Vec<i64> {
         .filter(|m| m["channelNumber"] == 1)
     {
         let time: jiff::Timestamp = message["timestamp"].as_str().unwrap().parse().unwrap();
-        if !seen.contains(&time.as_second()) {
-            seen.push(time.as_second());
+        let second = time.as_second() - FIRST_SECOND;
+        if !seen.contains(&second) {
+            seen.push(second);
         }
     }
     seen
@@ -487,6 +492,105 @@ fn a_full_outbox_drops_the_oldest_and_says_so() {
         heard.iter().all(|second| *second > state.dropped as i64),
         "{heard:?}"
     );
+}
+
+#[test]
+fn meters_take_turns_in_a_backlog() {
+    let broker = Broker::start();
+    let network = Network::to(broker.port());
+    network.refuse(true);
+    let watcher = Watcher::at(&broker.url());
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&network.url()));
+    fill(&publisher, (0..3000).map(|_| 1).chain([2; 10]));
+    network.refuse(false);
+    wait_until_empty(&publisher);
+    let (chatty, quiet) = (topic("kam-1/data"), topic("kam-2/data"));
+    assert_eq!(
+        seconds(&watcher.wait_on(&chatty, 4 * 3000)),
+        (1..=3000).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        seconds(&watcher.wait_on(&quiet, 4 * 10)),
+        (3001..=3010).collect::<Vec<_>>()
+    );
+    let heard = watcher.heard();
+    let before_the_last_of_the_quiet_one = heard
+        .iter()
+        .rposition(|message| message.topic == quiet)
+        .unwrap();
+    // Ten of each, and the status.
+    assert!(
+        before_the_last_of_the_quiet_one < 2 * 10 * 4 + 10,
+        "{before_the_last_of_the_quiet_one}"
+    );
+}
+
+/// `cargo test -p omnigate-actors --features fault-injection --test delivery a_million -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes, and needs the process for itself to measure its memory"]
+fn a_million_readings_go_out_in_constant_memory() {
+    const READINGS: usize = 1_000_000;
+    let mut broker = Broker::start();
+    broker.kill();
+    let system = System::new();
+    let publisher = system.publisher(publisher_config(&broker.url()));
+    let began = Instant::now();
+    fill(&publisher, (0..READINGS).map(|number| number % 100));
+    let filled = began.elapsed();
+    let (before, began) = (resident(), Instant::now());
+    broker.resume();
+    let mut peak = before;
+    wait_for_long("the outbox to be empty", || {
+        peak = peak.max(resident());
+        let state = publisher.outbox.state();
+        (state.waiting + state.sent == 0).then_some(())
+    });
+    let took = began.elapsed();
+    println!(
+        "{READINGS} readings were taken in {filled:.0?} and sent in {took:.0?}, {:.0} readings/s; resident {} MiB before, at most {} MiB",
+        READINGS as f64 / took.as_secs_f64(),
+        before >> 20,
+        peak >> 20
+    );
+    assert_eq!(publisher.outbox.state().dropped, 0);
+    assert!(publisher.counters.value(Count::MessagesPublished) >= 4 * READINGS as u64);
+    assert!(peak < before + (16 << 20), "{before} became {peak}");
+}
+
+/// Puts a reading of each of these meters into the outbox, one after the other, and waits until they are on disk.
+fn fill(publisher: &RunningPublisher, meters: impl IntoIterator<Item = usize>) {
+    let mut readings = Readings::new();
+    for (number, of) in meters.into_iter().enumerate() {
+        let reading = readings.next_of(of);
+        let row = NewRow {
+            meter: reading.meter,
+            received_at: Stamp::of(reading.received_at),
+            body: Values::of(&reading.reading, &reading.profile).into_bytes(),
+        };
+        publisher.outbox.push(row, None, reading.raw);
+        if number % 5000 == 0 {
+            wait_until_on_disk(publisher);
+        }
+    }
+    wait_until_on_disk(publisher);
+}
+
+fn wait_until_on_disk(publisher: &RunningPublisher) {
+    wait_for("the readings to be on disk", || {
+        (publisher.outbox.unwritten() == 0).then_some(())
+    });
+}
+
+/// Bytes of memory that this process takes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kilobytes << 10
 }
 
 #[test]

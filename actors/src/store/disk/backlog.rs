@@ -33,6 +33,8 @@ pub(super) struct Backlog {
     next_id: u64,
     next_seq: i64,
     turns: Turns,
+    /// When the system was started, while the clock is right. Rows whose time depends on it wait for it.
+    boot_time: Option<Timestamp>,
     unwritten: Unwritten,
     ready: BTreeMap<(Place, RowId), Arc<Entry>>,
     sent: BTreeMap<RowId, Arc<Entry>>,
@@ -72,6 +74,7 @@ impl Backlog {
             next_id: 1,
             next_seq: 1,
             turns: Turns::new(),
+            boot_time: None,
             unwritten: Unwritten::new(memory_limit),
             ready: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -116,7 +119,9 @@ impl Backlog {
     pub(super) fn oldest_in_memory(&self) -> Option<Timestamp> {
         let sent = self.sent.values().next();
         let oldest = sent.into_iter().chain(self.unwritten.oldest());
-        oldest.map(|entry| entry.row.reading.received_at).min()
+        oldest
+            .filter_map(|entry| entry.row.reading.received_at.time())
+            .min()
     }
 
     /// How many rows are to be deleted or marked on disk.
@@ -158,11 +163,20 @@ impl Backlog {
         dropped
     }
 
-    /// The next reading to send: oldest first within a meter, the meters in turns.
+    /// The clock is right, or not any more.
+    pub(super) fn set_boot_time(&mut self, boot_time: Option<Timestamp>) {
+        self.boot_time = boot_time;
+    }
+
+    /// The next reading to send: oldest first within a meter, the meters in turns. One whose time is not known yet is left where it is.
     pub(super) fn next(&mut self) -> Option<Arc<Row>> {
-        let (_, entry) = self.ready.pop_first()?;
+        let (&key, entry) = self
+            .ready
+            .iter()
+            .find(|(_, entry)| entry.row.is_dated(self.boot_time))?;
+        let row = entry.row.dated(self.boot_time);
+        let entry = self.ready.remove(&key)?;
         self.turns.goes_out(entry.place);
-        let row = Arc::clone(&entry.row);
         self.sent.insert(row.id, entry);
         Some(row)
     }

@@ -24,13 +24,17 @@ use super::failure::Failure;
 use super::meters::{self, StoredMeter};
 use super::row::Seq;
 use super::schema;
+use super::stamps::{self, Undated};
 use super::turns::{Line, Place};
+use crate::clock::Stamp;
 use crate::meter::MeterName;
 use crate::store::outbox::{NewRow, RowId};
 
 /// An open database.
 pub(super) struct Database {
     connection: Connection,
+    /// Names the present start of the system.
+    boot: String,
     page_size: u64,
     forcing: bool,
 }
@@ -43,6 +47,8 @@ pub(super) struct Commit<'a> {
     pub(super) meters: Option<&'a [StoredMeter]>,
     /// Rows received before this go.
     pub(super) too_old: Option<Timestamp>,
+    /// When the system was started, while the clock is right.
+    pub(super) boot_time: Option<Timestamp>,
     /// With all commits before it, it is on disk for certain.
     pub(super) force: bool,
 }
@@ -64,7 +70,11 @@ pub(super) struct Outcome {
 
 impl Database {
     /// Prepares a connection and brings its database to this version.
-    pub(super) fn new(mut connection: Connection, log_bytes: u32) -> Result<Self, Failure> {
+    pub(super) fn new(
+        mut connection: Connection,
+        log_bytes: u32,
+        boot: &str,
+    ) -> Result<Self, Failure> {
         // Another gateway on this database is not going to end within any reasonable time.
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "page_size", PAGE_SIZE)?;
@@ -91,6 +101,7 @@ impl Database {
         let page_size = pragma_value(&connection, "PRAGMA page_size")?;
         let database = Self {
             connection,
+            boot: boot.to_owned(),
             page_size,
             forcing: false,
         };
@@ -110,6 +121,16 @@ impl Database {
             "ok" => Ok(()),
             _ => Err(Failure::Damaged(verdict)),
         }
+    }
+
+    /// Takes up, or drops, readings of earlier starts of the system whose time was never known. Answers how many there are.
+    pub(super) fn take_over(&mut self, undated: Undated) -> Result<usize, Failure> {
+        stamps::take_over(&mut self.connection, &self.boot, undated)
+    }
+
+    /// The clock is right: gives the readings their time that had none.
+    pub(super) fn resolve_stamps(&self, boot_time: Timestamp) -> Result<(), Failure> {
+        stamps::resolve(&self.connection, &self.boot, boot_time)
     }
 
     /// What is in it, apart from the rows that memory holds.
@@ -180,7 +201,7 @@ impl Database {
         let connection: &Connection = &transaction;
         let before = connection.total_changes();
         delete(connection, &commit.batch)?;
-        insert(connection, &commit.batch)?;
+        insert(connection, &commit.batch, &self.boot, commit.boot_time)?;
         if let Some(meters) = commit.meters {
             meters::replace(connection, meters)?;
         }
@@ -261,7 +282,7 @@ impl Database {
             ..Batch::default()
         };
         let transaction = self.connection.transaction()?;
-        insert(&transaction, &batch)?;
+        insert(&transaction, &batch, &self.boot, None)?;
         Ok(transaction.commit()?)
     }
 
@@ -282,9 +303,11 @@ impl Database {
 
 fn oldest(connection: &Connection) -> Result<Option<Timestamp>, Failure> {
     let mut select =
-        connection.prepare_cached("SELECT received_at FROM reading ORDER BY seq LIMIT 1")?;
-    let oldest: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
-    Ok(oldest.and_then(|oldest| Timestamp::from_millisecond(oldest).ok()))
+        connection.prepare_cached("SELECT received_at, boot FROM reading ORDER BY seq LIMIT 1")?;
+    let oldest = select
+        .query_row([], |row| stamps::read(row, 0, 1))
+        .optional()?;
+    Ok(oldest.and_then(Stamp::time))
 }
 
 fn delete(connection: &Connection, batch: &Batch) -> Result<(), Failure> {
@@ -299,11 +322,16 @@ fn delete(connection: &Connection, batch: &Batch) -> Result<(), Failure> {
     Ok(())
 }
 
-fn insert(connection: &Connection, batch: &Batch) -> Result<(), Failure> {
+fn insert(
+    connection: &Connection,
+    batch: &Batch,
+    boot: &str,
+    boot_time: Option<Timestamp>,
+) -> Result<(), Failure> {
     // A row may be there already: when the answer to its commit was lost, or a damaged database's rows were rescued.
     let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO reading (seq, place, received_at, crashes, manufacturer_key, device_id, body) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO reading (seq, place, received_at, boot, crashes, manufacturer_key, device_id, body) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     for added in &batch.inserts {
         let Insert { entry, seq } = added;
@@ -312,10 +340,12 @@ fn insert(connection: &Connection, batch: &Batch) -> Result<(), Failure> {
             received_at,
             body,
         } = &entry.row.reading;
+        let (received_at, boot) = stamps::columns(received_at.resolve(boot_time), boot);
         insert.execute(params![
             seq.0,
             entry.place.0,
-            received_at.as_millisecond(),
+            received_at,
+            boot,
             entry.crashes(),
             meter.manufacturer_key,
             meter.device_id,
@@ -365,6 +395,7 @@ fn drop_too_old(
 ) -> Result<(), Failure> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM reading WHERE seq IN (SELECT seq FROM reading ORDER BY seq LIMIT ?) AND received_at < ? \
+         AND coalesce(boot, '') = '' \
          RETURNING place, seq",
     )?;
     while dropped.len() < TOO_OLD_AT_ONCE {
@@ -410,24 +441,21 @@ fn place_and_seq(row: &Row<'_>) -> rusqlite::Result<(Place, Seq)> {
 
 /// What [`stored`] reads.
 const SELECT: &str =
-    "SELECT seq, place, received_at, crashes, manufacturer_key, device_id, body FROM reading";
+    "SELECT seq, place, received_at, boot, crashes, manufacturer_key, device_id, body FROM reading";
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let received_at = Timestamp::from_millisecond(row.get(2)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Integer, error.into())
-    })?;
     let meter = MeterName {
-        manufacturer_key: row.get(4)?,
-        device_id: row.get(5)?,
+        manufacturer_key: row.get(5)?,
+        device_id: row.get(6)?,
     };
     Ok(Stored {
         seq: Seq(row.get(0)?),
         place: Place(row.get(1)?),
-        crashes: row.get(3)?,
+        crashes: row.get(4)?,
         reading: NewRow {
             meter: Arc::new(meter),
-            received_at,
-            body: row.get::<_, Vec<u8>>(6)?.into_boxed_slice(),
+            received_at: stamps::read(row, 2, 3)?,
+            body: row.get::<_, Vec<u8>>(7)?.into_boxed_slice(),
         },
     })
 }

@@ -16,6 +16,8 @@ use crate::counters::{Count, Counters};
 pub(super) struct Link {
     place: Box<dyn Place>,
     log_bytes: u32,
+    /// Names the present start of the system.
+    boot: String,
     log: Logger,
     database: Option<Database>,
     /// It has to be moved aside before it is opened again.
@@ -33,10 +35,11 @@ struct Trouble {
 }
 
 impl Link {
-    pub(super) fn new(place: Box<dyn Place>, log_bytes: u32, log: Logger) -> Self {
+    pub(super) fn new(place: Box<dyn Place>, log_bytes: u32, boot: String, log: Logger) -> Self {
         Self {
             place,
             log_bytes,
+            boot,
             log,
             database: None,
             damaged: false,
@@ -142,7 +145,7 @@ impl Link {
     }
 
     fn connect(&self) -> Result<Database, Failure> {
-        Database::new(self.place.connect()?, self.log_bytes)
+        Database::new(self.place.connect()?, self.log_bytes, &self.boot)
     }
 
     fn mark_damaged(&mut self, reason: &str) {

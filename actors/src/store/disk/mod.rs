@@ -7,6 +7,8 @@
 //! * What is known of a meter after a reading is committed with it, in one transaction.
 //! * Oldest first within a meter; the meters take turns (`turns`). Memory does not grow with the backlog (`backlog`).
 //! * Beyond the limits in bytes and age the oldest go, counted and reported. A source that loses nothing is made to wait before that.
+//! * A reading that came while the clock was not right waits until it is, and has the right time then. One of an earlier start of the system
+//!   goes out last, with a time that is marked as estimated, or is dropped (`stamps`).
 //! * A row whose handling failed its taker twice is given back as rejected, across restarts.
 //! * A disk that is full, read-only, failing or hanging is a state: readings continue from memory, in the same order, as far as that
 //!   reaches, and go to the disk when it works again. A damaged database is moved aside, and a new one begun with what can be rescued.
@@ -29,6 +31,7 @@ mod row;
 mod schedule;
 mod schema;
 mod shared;
+mod stamps;
 mod state_dir;
 mod turns;
 mod unwritten;
@@ -48,6 +51,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use self::shared::Shared;
 use self::state_dir::StateDir;
 use self::worker::Worker;
+use crate::clock;
 use crate::counters::Counters;
 use crate::raw_telegram::RawTelegram;
 use crate::store::outbox::{NewRow, OutboxState, Row, RowId};
@@ -55,6 +59,7 @@ use crate::supervision::catch;
 
 pub use self::meters::StoredMeter;
 pub use self::shared::Health;
+pub use self::stamps::Undated;
 
 /// How much is kept, and how surely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +74,12 @@ pub struct Limits {
     pub memory: usize,
     /// Bytes of SQLite's log when it is copied into the database. It takes about that much room beside the database.
     pub log: u32,
+    /// What becomes of readings whose time was never known.
+    pub undated: Undated,
 }
 
 impl Default for Limits {
-    /// 5 s; 256 MiB, which is about a million readings; no limit by age; 16 MiB; 4 MiB.
+    /// 5 s; 256 MiB, which is about a million readings; no limit by age; 16 MiB; 4 MiB; an estimate.
     fn default() -> Self {
         Self {
             sync_interval: Duration::from_secs(5),
@@ -80,6 +87,7 @@ impl Default for Limits {
             max_age: None,
             memory: 16 << 20,
             log: 4 << 20,
+            undated: Undated::Estimate,
         }
     }
 }
@@ -121,17 +129,26 @@ impl DiskStore {
         let shared = Arc::new(Shared::new(limits.memory, counters));
         let (restored, receiver) = oneshot::channel();
         let place = Box::new(StateDir::new(state_dir));
-        let mut worker = Worker::new(Arc::clone(&shared), place, limits, meters, restored, log);
+        let mut worker = Worker::new(
+            Arc::clone(&shared),
+            place,
+            limits,
+            meters,
+            restored,
+            clock::boot_id(),
+            log,
+        );
         let seen = Arc::clone(&shared);
         let (closing, closed) = watch::channel(());
         let thread = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
                 loop {
-                    let next = catch(|| worker.step(Instant::now())).unwrap_or_else(|panic| {
-                        worker.panicked(Instant::now(), &panic.to_string());
-                        Some(Instant::now())
-                    });
+                    let next = catch(|| worker.step(Instant::now(), clock::boot_time()))
+                        .unwrap_or_else(|panic| {
+                            worker.panicked(Instant::now(), &panic.to_string());
+                            Some(Instant::now())
+                        });
                     if seen.wait(next) {
                         break;
                     }

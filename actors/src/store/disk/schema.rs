@@ -11,7 +11,8 @@ const APPLICATION_ID: i64 = 0x6F6D_6E67;
 const MIGRATIONS: &[&str] = &[VERSION_1];
 
 /// * `reading`: the outbox. `seq` rises with every row, so the oldest is the lowest. `place` is the order in which rows go out.
-///   `received_at` is in milliseconds since 1970, UTC. `crashes` says how often handling the row has failed the Publisher.
+///   `received_at` is in milliseconds: where `boot` is null since 1970, UTC; where it is empty too, but estimated; otherwise since the start
+///   of the system that `boot` names, whose clock was not right, or before it if it is negative. `crashes` says how often handling the row has failed the Publisher.
 /// * `meter`: the monitored meters, their keys, and what is remembered of them.
 /// * `gateway`: one row. `meters_known` is 0 until the gateway was told which meters to monitor. `forced` counts the commits that had
 ///   nothing else to write when what was committed before had to be forced to disk.
@@ -20,12 +21,14 @@ const VERSION_1: &str = "
         seq INTEGER PRIMARY KEY,
         place INTEGER NOT NULL,
         received_at INTEGER NOT NULL,
+        boot TEXT,
         crashes INTEGER NOT NULL,
         manufacturer_key TEXT NOT NULL,
         device_id TEXT NOT NULL,
         body BLOB NOT NULL
     ) STRICT;
     CREATE INDEX reading_by_place ON reading (place);
+    CREATE INDEX reading_by_boot ON reading (boot) WHERE boot IS NOT NULL;
     CREATE TABLE meter (
         manufacturer_key TEXT NOT NULL,
         device_id TEXT NOT NULL,

@@ -120,7 +120,7 @@ impl Turns {
 
 /// Lines are numbered with this many bits; the turn has the rest, which lasts for seventeen years at a thousand turns per second. Two
 /// lines that share a number go out in the order in which their readings came.
-const LINE_BITS: u32 = 24;
+pub(super) const LINE_BITS: u32 = 24;
 const LINE_MASK: u32 = (1 << LINE_BITS) - 1;
 
 /// So many lines are not worth tidying up.

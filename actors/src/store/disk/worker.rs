@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use slog::{Logger, error, warn};
+use slog::{Logger, error, info, warn};
 use tokio::sync::oneshot;
 
 use super::age::Age;
@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::link::Link;
 use super::schedule::{Schedule, Step, Waiting};
 use super::shared::{Health, MetersToWrite, Shared};
+use super::stamps::Undated;
 use super::state_dir::Place;
 use super::{Limits, MetersSource, StoredMeter};
 use crate::clock;
@@ -31,6 +32,9 @@ pub(super) struct Worker {
     /// What was received before is to be deleted.
     too_old: Option<Timestamp>,
     tidied_at: Option<Instant>,
+    /// When the system was started, while the clock is right.
+    boot_time: Option<Timestamp>,
+    told_of_clock: bool,
     /// Gets the stored meters, once.
     restored: Option<oneshot::Sender<Option<Vec<StoredMeter>>>>,
 }
@@ -42,11 +46,12 @@ impl Worker {
         limits: Limits,
         meters: Arc<dyn MetersSource>,
         restored: oneshot::Sender<Option<Vec<StoredMeter>>>,
+        boot: String,
         log: Logger,
     ) -> Self {
         Self {
             shared,
-            link: Link::new(place, limits.log, log.clone()),
+            link: Link::new(place, limits.log, boot, log.clone()),
             schedule: Schedule::new(limits.sync_interval),
             age: limits.max_age.map(Age::new),
             limits,
@@ -54,12 +59,49 @@ impl Worker {
             log,
             too_old: None,
             tidied_at: None,
+            boot_time: None,
+            told_of_clock: false,
             restored: Some(restored),
         }
     }
 
-    /// Does what is due. Answers when to call it again if nothing comes before; `None` is never.
-    pub(super) fn step(&mut self, now: Instant) -> Option<Instant> {
+    /// Does what is due. Answers when to call it again if nothing comes before; `None` is never. `boot_time` is when the system was started,
+    /// while the clock is right.
+    pub(super) fn step(&mut self, now: Instant, boot_time: Option<Timestamp>) -> Option<Instant> {
+        if boot_time.is_some() != self.boot_time.is_some() {
+            self.date(now, boot_time);
+        }
+        let next = self.work(now);
+        if self.boot_time.is_some() {
+            return next;
+        }
+        if !self.told_of_clock {
+            warn!(self.log, "the clock is not right: readings wait for it"; "reason" => "clock");
+            self.told_of_clock = true;
+        }
+        let look = now + CLOCK_INTERVAL;
+        Some(next.map_or(look, |next| next.min(look)))
+    }
+
+    /// The clock is right, or not any more.
+    fn date(&mut self, now: Instant, boot_time: Option<Timestamp>) {
+        self.boot_time = boot_time;
+        self.shared.front().backlog.set_boot_time(boot_time);
+        let Some(boot_time) = boot_time else {
+            return;
+        };
+        if std::mem::take(&mut self.told_of_clock) {
+            info!(self.log, "the clock is right");
+        }
+        if let Some(database) = self.link.database()
+            && let Err(failure) = database.resolve_stamps(boot_time)
+        {
+            self.fail(now, &failure);
+        }
+        self.shared.taker.notify_one();
+    }
+
+    fn work(&mut self, now: Instant) -> Option<Instant> {
         if self.link.retry_at().is_some_and(|at| now < at) {
             let loaded = self.load(now);
             self.answer_flushes();
@@ -129,11 +171,16 @@ impl Worker {
             .link
             .open(clock::now(), &shared.counters)
             .and_then(|database| {
+                let undated = database.take_over(self.limits.undated)?;
+                if let Some(boot_time) = self.boot_time {
+                    database.resolve_stamps(boot_time)?;
+                }
                 let held = shared.front().backlog.held();
-                Ok((database.meters()?, database.scan(&held)?))
+                Ok((database.meters()?, database.scan(&held)?, undated))
             });
         match opened {
-            Ok((stored, scan)) => {
+            Ok((stored, scan, undated)) => {
+                self.tell_undated(undated);
                 if let Some((_, unusable @ 1..)) = stored {
                     warn!(self.log, "stored meters make no sense and are left out"; "meters" => unusable);
                 }
@@ -157,6 +204,23 @@ impl Worker {
                 }
                 self.fail(now, &failure);
                 false
+            }
+        }
+    }
+
+    fn tell_undated(&self, readings: usize) {
+        match self.limits.undated {
+            _ if readings == 0 => {}
+            Undated::Estimate => {
+                warn!(self.log, "readings of an earlier start of the system, whose clock was never right: their times are estimated";
+                    "reason" => "clock", "readings" => readings);
+            }
+            Undated::Drop => {
+                warn!(self.log, "readings of an earlier start of the system, whose clock was never right, are dropped";
+                    "reason" => "clock", "readings" => readings);
+                self.shared
+                    .counters
+                    .add(Count::OutboxUndated, readings as u64);
             }
         }
     }
@@ -210,6 +274,7 @@ impl Worker {
             batch,
             meters: meters.as_deref(),
             too_old: self.too_old.take(),
+            boot_time: self.boot_time,
             force,
         };
         let done = database
@@ -341,6 +406,9 @@ impl Worker {
 
 /// So many deletions are worth a commit of their own.
 pub(super) const MANY_DELETIONS: usize = 4096;
+
+/// How often to look at a clock that is not right.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to look whether the file should be smaller.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);

@@ -248,11 +248,14 @@ impl Readings {
         self.second += 1;
         MeterReading {
             meter: meter(number),
-            received_at: Timestamp::from_second(self.second).unwrap(),
+            received_at: Timestamp::from_second(FIRST_SECOND + self.second).unwrap(),
             ..self.reading.clone()
         }
     }
 }
+
+/// The readings' times are counted from here.
+pub const FIRST_SECOND: i64 = 1_800_000_000;
 
 const TELEGRAM: &str =
     "27442D2C5768663230028D202E21870320D3A4F149B1B8F5783DF7434B8A66A55786499ABE7BAB59";

@@ -5,6 +5,7 @@ mod files;
 mod limits;
 mod model;
 mod power_cut;
+mod stamps;
 pub(super) mod support;
 mod vfs;
 mod wear;

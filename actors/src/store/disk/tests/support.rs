@@ -9,6 +9,7 @@ use slog::{Discard, Logger, o};
 use tokio::sync::oneshot;
 
 use super::vfs::Medium;
+use crate::clock::Stamp;
 use crate::counters::Counters;
 use crate::meter::MeterName;
 use crate::raw_telegram::RawTelegram;
@@ -32,6 +33,7 @@ pub(super) fn reading(of: u32, number: u64) -> NewRow {
     let length = 40 + number % 100;
     body.extend((0..length).map(|index| (number * 31 + index) as u8));
     let received_at = Timestamp::from_second(1_800_000_000 + number as i64).unwrap();
+    let received_at = Stamp::Known(received_at);
     NewRow {
         meter: meter(of),
         received_at,
@@ -45,6 +47,11 @@ pub(super) fn identify(row: &NewRow) -> (u32, u64) {
     let of = row.meter.device_id.parse().unwrap();
     assert_eq!(*row, reading(of, number), "the reading is damaged");
     (of, number)
+}
+
+/// When the system was started.
+pub(super) fn boot_time() -> Timestamp {
+    Timestamp::from_second(1_799_999_000).unwrap()
 }
 
 pub(super) fn radio() -> RawTelegram {
@@ -91,6 +98,8 @@ pub(super) struct Run {
     pub(super) worker: Worker,
     pub(super) now: Instant,
     pub(super) restored: Restored,
+    /// When the system was started, while the clock is right.
+    pub(super) boot_time: Option<Timestamp>,
     wake: Option<Instant>,
     medium: Option<Medium>,
 }
@@ -103,15 +112,36 @@ impl Run {
     }
 
     pub(super) fn at(place: Box<dyn Place>, limits: Limits, set: &Arc<Set>, now: Instant) -> Self {
+        Self::booted("a boot", Some(boot_time()), place, limits, set, now)
+    }
+
+    /// After this start of the system, whose clock is right or not.
+    pub(super) fn booted(
+        boot: &str,
+        boot_time: Option<Timestamp>,
+        place: Box<dyn Place>,
+        limits: Limits,
+        set: &Arc<Set>,
+        now: Instant,
+    ) -> Self {
         let shared = Arc::new(Shared::new(limits.memory, Arc::new(Counters::new())));
         let (sender, restored) = oneshot::channel();
         let source = Arc::clone(set) as Arc<dyn MetersSource>;
-        let worker = Worker::new(Arc::clone(&shared), place, limits, source, sender, silent());
+        let worker = Worker::new(
+            Arc::clone(&shared),
+            place,
+            limits,
+            source,
+            sender,
+            boot.to_owned(),
+            silent(),
+        );
         let mut run = Self {
             shared,
             worker,
             now,
             restored,
+            boot_time,
             wake: Some(now),
             medium: None,
         };
@@ -122,7 +152,7 @@ impl Run {
     /// Lets the worker do what is due now.
     pub(super) fn turn(&mut self) {
         loop {
-            self.wake = self.worker.step(self.now);
+            self.wake = self.worker.step(self.now, self.boot_time);
             if self.wake != Some(self.now) {
                 break;
             }
