@@ -22,14 +22,14 @@ use crate::counters::{Count, Counters};
 use crate::faults;
 use crate::meters::ApplySet;
 use crate::mqtt::{self, Broker, Event, Incoming, QoS, Session, Subscription, Turn};
-use crate::recalc::{STOP_ALL, Topics};
+use crate::output::recalc::{STOP_ALL, Topics};
 use crate::secrets::Secret;
 use crate::set_message::{Afterthoughts, Limits, SetMessage, SetReport, Unusable};
 use crate::supervision::{Monitor, Waiting};
 
 use answers::Answers;
 pub use pace::Pace;
-use pace::Paced;
+pub(crate) use pace::Paced;
 
 /// What every life of the Commander is made from.
 #[derive(Clone)]

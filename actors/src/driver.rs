@@ -23,7 +23,7 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 use slog::Logger;
-use tokio::sync::{Semaphore, mpsc, watch as channel};
+use tokio::sync::{Notify, Semaphore, mpsc, watch as channel};
 
 use self::dongle::{Timing, Wanted};
 use self::line_source::{Origin, Position};
@@ -49,6 +49,8 @@ pub enum Source {
         wanted: Wanted,
         /// How long things take.
         timing: Timing,
+        /// Rings when somebody wants it reset.
+        resets: Arc<Notify>,
     },
     /// A file with a telegram on each line (see [`lines`]).
     File(PathBuf),
@@ -56,6 +58,16 @@ pub enum Source {
     Stdin,
     /// The same from the driver daemon, for ever.
     Fifo(PathBuf),
+}
+
+impl Source {
+    /// What rings for a reset of the dongle, where the source is one.
+    pub fn resets(&self) -> Option<&Arc<Notify>> {
+        match self {
+            Self::Im871a { resets, .. } => Some(resets),
+            Self::File(_) | Self::Stdin | Self::Fifo(_) => None,
+        }
+    }
 }
 
 /// What a Driver is made of; a clone makes the next one.
@@ -140,7 +152,8 @@ impl Config {
                 path,
                 wanted,
                 timing,
-            } => return im871a::run(path, *wanted, *timing, &self.outlet).await,
+                resets,
+            } => return im871a::run(path, *wanted, *timing, resets, &self.outlet).await,
             Source::File(path) => Origin::File(path.clone()),
             Source::Fifo(path) => {
                 line_source::run(&Origin::Fifo(path.clone()), &self.position, &self.outlet).await;

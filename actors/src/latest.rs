@@ -8,7 +8,7 @@ use wmbus::Profile;
 use wmbus::profile::Channel;
 
 use crate::meter::MeterName;
-use crate::recalc::{Values, stored_values};
+use crate::output::recalc::{Values, stored_values};
 
 /// The latest reading of each meter, shared between the Publisher that writes it and whoever shows it. As many as there are meters:
 /// whoever monitors a meter holds its name, and a name that nobody else holds is forgotten.

@@ -1,8 +1,9 @@
 //! The running system of omnigate: a tree of actors under a supervisor.
 //!
 //! `Driver → Parser → Dispatcher → MeterHandler (one per meter) → Publisher → MQTT broker`, with `Meters` as the owner of the
-//! set of monitored meters and the `Commander` as the cloud's ear.
+//! set of monitored meters, the `Commander` as the cloud's ear and the `Bridge` as home automation's.
 
+pub mod bridge;
 pub mod changeable;
 pub mod clock;
 pub mod commander;
@@ -19,11 +20,11 @@ pub mod meter_handler;
 pub mod meter_list;
 pub mod meters;
 pub mod mqtt;
+pub mod output;
 pub mod parser;
 pub mod profiles;
 pub mod publisher;
 pub mod raw_telegram;
-pub mod recalc;
 pub mod refusal;
 pub mod rejects;
 pub mod secrets;

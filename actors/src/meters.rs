@@ -18,7 +18,7 @@ use crate::forward::Forward;
 use crate::heard::Heard;
 use crate::meter::{Meter, MeterId};
 use crate::meter_handler::{self, MeterHandler};
-use crate::publisher::{Announce, Announcement, Publish};
+use crate::publisher::{Announce, Announcement, News, Publish};
 use crate::set_message::{Afterthoughts, Doubt, SetMessage, SetReport};
 use crate::sighting::Sighting;
 use crate::store::disk::{DiskStore, MetersSource, StoredMeter};
@@ -87,6 +87,16 @@ pub struct Meters {
     config: Config,
     monitor: Arc<Monitor>,
 }
+
+/// Monitors these meters too; one that is monitored already gets what the message says of it. Answers per entry.
+#[derive(Message)]
+#[rtype(result = "SetReport")]
+pub struct AddMeters(pub SetMessage);
+
+/// Monitors these meters no longer. Answers how many of them were monitored.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct RemoveMeters(pub Vec<MeterId>);
 
 /// Makes the given set the set of monitored meters. Answers per entry.
 #[derive(Message)]
@@ -187,7 +197,8 @@ impl Meters {
 
     /// Makes these the monitored meters.
     fn adopt(&self, meters: MeterMap, ctx: &mut Context<Self>) {
-        let announcements = self.announcements(&meters);
+        let mut announcements = self.farewells(&meters);
+        announcements.extend(self.announcements(&meters));
         self.config.table.replace(meters);
         self.adjust_handlers();
         if !announcements.is_empty() {
@@ -270,8 +281,21 @@ impl Meters {
                 meter.memory().announced = profile.cloned();
                 Some(Announcement {
                     meter: Arc::clone(&meter.name),
-                    profile: Arc::clone(profile?),
+                    news: News::Introduced(Arc::clone(profile?)),
                 })
+            })
+            .collect()
+    }
+
+    /// The announcements of the meters that are not in the new set.
+    fn farewells(&self, meters: &MeterMap) -> Vec<Announcement> {
+        let present = self.config.table.snapshot();
+        present
+            .iter()
+            .filter(|(id, _)| !meters.contains_key(id))
+            .map(|(_, meter)| Announcement {
+                meter: Arc::clone(&meter.name),
+                news: News::Removed,
             })
             .collect()
     }
@@ -302,6 +326,37 @@ impl Handler<ApplySet> for Meters {
         self.adopt(meters, ctx);
         self.config.store.meters_changed();
         MessageResult(report)
+    }
+}
+
+impl Handler<AddMeters> for Meters {
+    type Result = MessageResult<AddMeters>;
+
+    fn handle(&mut self, AddMeters(set): AddMeters, ctx: &mut Self::Context) -> Self::Result {
+        let (added, report) = self.merge(set);
+        debug!(self.config.log, "meters added"; "meters" => added.len(), "refused" => report.refused());
+        let mut meters = self.config.table.snapshot();
+        meters.extend(added);
+        self.adopt(meters, ctx);
+        self.config.store.meters_changed();
+        MessageResult(report)
+    }
+}
+
+impl Handler<RemoveMeters> for Meters {
+    type Result = MessageResult<RemoveMeters>;
+
+    fn handle(&mut self, RemoveMeters(ids): RemoveMeters, ctx: &mut Self::Context) -> Self::Result {
+        let mut meters = self.config.table.snapshot();
+        let before = meters.len();
+        meters.retain(|id, _| !ids.contains(id));
+        let removed = before - meters.len();
+        debug!(self.config.log, "meters removed"; "meters" => removed);
+        if removed > 0 {
+            self.adopt(meters, ctx);
+            self.config.store.meters_changed();
+        }
+        MessageResult(removed)
     }
 }
 

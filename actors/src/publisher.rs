@@ -22,21 +22,19 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::prelude::*;
 use slog::{error, warn};
-use wmbus::Profile;
 
 use crate::clock::{self, Stamp};
 use crate::counters::Count;
 use crate::faults;
-use crate::meter::MeterName;
 use crate::mqtt::{Connection, Event, Failure, Outgoing, QoS, Session};
-use crate::recalc::{Values, config_payload, data_payloads};
+use crate::output::recalc::Values;
 use crate::store::outbox::{NewRow, OutboxState, Row};
 use crate::supervision::{Monitor, Waiting, unwinding};
 
 pub use announcements::Announcements;
 pub use broker_state::BrokerState;
 pub use config::Config;
-pub use messages::{Announce, Announcement, Flush, FlushReport, MeterReading, Publish};
+pub use messages::{Announce, Announcement, Flush, FlushReport, MeterReading, News, Publish};
 
 use farewell::Farewell;
 use in_flight::{InFlight, Sent};
@@ -86,32 +84,29 @@ impl Publisher {
         let _hand = self.config.rejects.hold(ACTOR, reading.raw.clone());
         faults::hit(ACTOR, "");
         if reading.introduces {
-            self.announce(&reading.meter, &reading.profile);
+            let news = News::Introduced(Arc::clone(&reading.profile));
+            self.config.announcements.add(&reading.meter, news);
         }
-        let values = Values::of(&reading.reading, &reading.profile);
-        if values.is_empty() {
+        let Some(body) = self.config.outputs.encode(&reading) else {
             self.config.counters.increment(Count::NothingToPublish);
             return;
-        }
-        self.config.latest.note(
-            &reading.meter,
-            reading.received_at,
-            &reading.profile,
-            &values,
-        );
+        };
+        let values = Values::of(&reading.reading, &reading.profile);
+        let MeterReading {
+            meter,
+            received_at,
+            profile,
+            ..
+        } = &reading;
+        self.config
+            .latest
+            .note(meter, *received_at, profile, &values);
         let row = NewRow {
             meter: reading.meter,
             received_at: Stamp::of(reading.received_at),
-            body: values.into_bytes(),
+            body,
         };
         self.config.outbox.push(row, reading.memory, reading.raw);
-    }
-
-    /// A meter without channels has nothing to announce.
-    fn announce(&self, meter: &Arc<MeterName>, profile: &Arc<Profile>) {
-        if !profile.channels.is_empty() {
-            self.config.announcements.add(meter, profile);
-        }
     }
 
     fn connected(&mut self, connection: Connection) {
@@ -166,16 +161,15 @@ impl Publisher {
 
     /// Whether there was one.
     fn take_announcement(&mut self) -> bool {
-        let Some((meter, profile)) = self.config.announcements.next() else {
+        let Some((meter, news)) = self.config.announcements.next() else {
             return false;
         };
-        self.batch.push(Outgoing {
-            topic: self.config.topics.config(&meter).into(),
-            payload: config_payload(&profile).into_bytes(),
-            qos: QoS::AtLeastOnce,
-            retained: false,
-        });
-        self.in_flight.push(Sent::Announcement, 1);
+        let before = self.batch.len();
+        self.config.outputs.announce(&meter, &news, &mut self.batch);
+        match self.batch.len() - before {
+            0 => self.config.announcements.nothing_to_tell(),
+            messages => self.in_flight.push(Sent::Announcement, messages),
+        }
         true
     }
 
@@ -189,15 +183,8 @@ impl Publisher {
             row: &row,
         };
         faults::hit("publisher.row", &row.reading.meter);
-        let topic: Arc<str> = self.config.topics.data(&row.reading.meter).into();
         let before = self.batch.len();
-        let payloads = data_payloads(&row.reading.body, row.reading.received_at);
-        self.batch.extend(payloads.map(|payload| Outgoing {
-            topic: Arc::clone(&topic),
-            payload,
-            qos: QoS::AtLeastOnce,
-            retained: false,
-        }));
+        self.config.outputs.render(&row.reading, &mut self.batch);
         match self.batch.len() - before {
             0 => self.config.outbox.remove(row.id),
             messages => self.in_flight.push(Sent::Row(row.id), messages),
@@ -341,8 +328,8 @@ impl Handler<Announce> for Publisher {
 
     fn handle(&mut self, Announce(announcements): Announce, _: &mut Self::Context) {
         faults::hit(ACTOR, "");
-        for Announcement { meter, profile } in announcements {
-            self.announce(&meter, &profile);
+        for Announcement { meter, news } in announcements {
+            self.config.announcements.add(&meter, news);
         }
         self.send_more();
     }

@@ -25,7 +25,8 @@ use serde_json::Value;
 pub use afterthoughts::Afterthoughts;
 pub use doubt::Doubt;
 pub use entry::Entry;
-use entry::{RawEntry, wipe};
+use entry::RawEntry;
+pub(crate) use entry::wipe;
 pub use report::{SetReport, Unusable};
 
 /// A set message that can be applied.
@@ -78,20 +79,25 @@ impl SetMessage {
                 limit: limits.bytes,
             });
         }
-        let list = match serde_json::from_slice(payload) {
-            Ok(Value::Array(list)) => list,
+        match serde_json::from_slice(payload) {
+            Ok(Value::Array(list)) => Self::of_list(list, limits),
             Ok(other) => {
                 wipe(other);
-                return Err(Unusable::NotAList);
+                Err(Unusable::NotAList)
             }
             // The error's own text may quote the message.
-            Err(error) => {
-                return Err(Unusable::NotJson {
-                    line: error.line(),
-                    column: error.column(),
-                });
-            }
-        };
+            Err(error) => Err(Unusable::NotJson {
+                line: error.line(),
+                column: error.column(),
+            }),
+        }
+    }
+
+    /// The same of a list that was read already.
+    ///
+    /// # Errors
+    /// [`Unusable::TooManyMeters`].
+    pub fn of_list(list: Vec<Value>, limits: &Limits) -> Result<Self, Unusable> {
         if list.len() > limits.meters {
             let meters = list.len();
             list.into_iter().for_each(wipe);
@@ -101,6 +107,16 @@ impl SetMessage {
             });
         }
         Ok(Self::judge(list.into_iter().map(RawEntry::read).collect()))
+    }
+
+    /// How many meters it names that can be monitored.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The usable entries, and the answer to all of them.

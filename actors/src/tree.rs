@@ -6,13 +6,15 @@
 //! ├ Meters            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! │ └ MeterHandler *  permanent  5 in 60 s, then park 600 s  back-off 0.1..10 s  shutdown 5 s, drains
 //! ├ Commander         permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
+//! ├ Bridge            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
 //! ├ Dispatcher        permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! ├ Parser            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 5 s, drains
 //! └ Driver            permanent  10 in 60 s, then give up    back-off 0.1..30 s  shutdown 2 s
 //! ```
 //!
 //! *10 in 60 s*: the eleventh restart within a minute is not made. Every child has such a budget of its own; every back-off is shortened
-//! by chance, by up to half. *Drains*: handles what is in its mailbox before it stops. `*`: one for each monitored meter.
+//! by chance, by up to half. *Drains*: handles what is in its mailbox before it stops. `*`: one for each monitored meter. The Bridge runs only
+//! where the state output is switched on.
 //!
 //! The driver daemon, `omnigate driver`, has a tree of its own:
 //!
@@ -33,6 +35,8 @@ use crate::supervision::{Role, Shutdown};
 pub static PUBLISHER: Role = service("publisher", DRAIN);
 /// Hears commands. One that it has not begun when the gateway stops is not carried out.
 pub static COMMANDER: Role = service("commander", DROP);
+/// Serves home automation. A request that it has not begun when the gateway stops is not carried out.
+pub static BRIDGE: Role = service("bridge", DROP);
 /// Keeps the set of meters and supervises their handlers.
 pub static METERS: Role = service("meters", DRAIN);
 /// Decodes one meter's telegrams.
@@ -54,7 +58,7 @@ pub static DRIVER: Role = service("driver", DROP);
 pub static FIFO_WRITER: Role = service("fifo_writer", DRAIN);
 
 /// The children of the root, in order of start.
-pub static ROOT: [Branch; 6] = [
+pub static ROOT: [Branch; 7] = [
     Branch::leaf(&PUBLISHER),
     Branch {
         children: &[Branch {
@@ -64,6 +68,7 @@ pub static ROOT: [Branch; 6] = [
         ..Branch::leaf(&METERS)
     },
     Branch::leaf(&COMMANDER),
+    Branch::leaf(&BRIDGE),
     Branch::leaf(&DISPATCHER),
     Branch::leaf(&PARSER),
     Branch::leaf(&DRIVER),
@@ -261,6 +266,6 @@ mod tests {
             .collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 9);
     }
 }

@@ -1,16 +1,15 @@
 //! Answers as JSON. Numbers are exact decimals, never binary fractions.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use omnigate_actors::driver::lines::LineError;
+use omnigate_actors::output::fields::{self, ValueJson, symbol};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
-use serde_json::Number;
 use wmbus::explain::{Explanation, Part};
-use wmbus::{Error, ErrorKind, KeyError, Profile, Reading, Record, Unit, Value};
+use wmbus::{Error, ErrorKind, KeyError, Profile, Reading, Record, Value};
 
 use super::explain::hex;
 
@@ -255,50 +254,8 @@ impl Serialize for Fields<'_> {
                 &unknown
             }
         };
-        let fields = reading.fields(profile);
-        let mut names = HashSet::with_capacity(fields.len());
-        let mut object = serializer.serialize_map(None)?;
-        for field in &fields {
-            // A meter that sends a value twice is asked for the first.
-            if names.insert(field.name.as_str()) {
-                object.serialize_entry(&field.name, &FieldJson(&field.value, field.unit))?;
-            }
-        }
-        object.end()
+        fields::Fields(&reading.fields(profile)).serialize(serializer)
     }
-}
-
-struct FieldJson<'a>(&'a Value, Unit);
-
-impl Serialize for FieldJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Field", 2)?;
-        object.serialize_field("value", &ValueJson(self.0))?;
-        object.serialize_field("unit", &symbol(self.1))?;
-        object.end()
-    }
-}
-
-/// A number, a text, or nothing where the meter has no value.
-struct ValueJson<'a>(&'a Value);
-
-impl Serialize for ValueJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Absent => serializer.serialize_none(),
-            // Plain notation of a decimal is a JSON number.
-            Value::Decimal(decimal) => {
-                Number::from_string_unchecked(decimal.to_string()).serialize(serializer)
-            }
-            Value::Text(text) => serializer.serialize_str(text),
-            other => serializer.collect_str(other),
-        }
-    }
-}
-
-/// Plain numbers have no unit.
-fn symbol(unit: Unit) -> Option<&'static str> {
-    (unit != Unit::None).then_some(unit.symbol())
 }
 
 /// The layer of errors that are about the line and not about a telegram.

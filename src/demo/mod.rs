@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use omnigate_actors::recalc::Topics;
+use omnigate_actors::output::recalc::Topics;
 use paho_mqtt::{Client, ConnectOptionsBuilder, CreateOptionsBuilder, Message, QoS, SyncReceiver};
 use serde_json::json;
 use wmbus::Address;

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use omnigate_actors::bridge::{Feed, Line, LogLevel};
 use slog::{Drain, IgnoreResult, Logger, Never, OwnedKVList, Record, RecordStatic, b, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 use slog_term::{FullFormat, PlainSyncDecorator, TermDecorator};
@@ -29,6 +30,7 @@ use crate::settings::sections::{Level, Log};
 pub struct Logging {
     logger: Logger,
     level: Arc<LevelFilter>,
+    feed: Arc<Feed>,
     limit: RateLimit<IgnoreResult<Async>>,
     guard: Option<AsyncGuard>,
 }
@@ -63,7 +65,15 @@ impl Logging {
             };
             Some((Mutex::new(Syslog::new(target).ok()?), least))
         });
-        Self::with(Outputs { terminal, syslog }, level, Limits::default())
+        let feed: Arc<Feed> = Arc::default();
+        let outputs = Outputs {
+            terminal,
+            syslog,
+            feed: Arc::clone(&feed),
+        };
+        let mut logging = Self::with(outputs, level, Limits::default());
+        logging.feed = feed;
+        logging
     }
 
     fn with(
@@ -88,6 +98,7 @@ impl Logging {
         Self {
             logger,
             level,
+            feed: Arc::default(),
             limit,
             guard: Some(guard),
         }
@@ -100,9 +111,36 @@ impl Logging {
 
     /// From now on, messages less important than this are not logged.
     pub fn change_level(&self, level: Level) {
-        self.level
+        self.level_switch().change(level);
+    }
+
+    /// The same for somebody else.
+    pub fn level_switch(&self) -> LevelSwitch {
+        LevelSwitch(Arc::clone(&self.level))
+    }
+
+    /// Where the bridge gets what is logged.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+}
+
+/// Changes the level of the log while the program runs.
+#[derive(Clone)]
+pub struct LevelSwitch(Arc<LevelFilter>);
+
+impl LevelSwitch {
+    /// From now on, messages less important than this are not logged.
+    pub fn change(&self, level: Level) {
+        self.0
             .0
             .store(level.to_slog().as_usize(), Ordering::Relaxed);
+    }
+
+    /// The least important messages that are logged.
+    pub fn level(&self) -> Level {
+        let level = slog::Level::from_usize(self.0.0.load(Ordering::Relaxed));
+        level.map_or(Level::Debug, Level::from_slog)
     }
 }
 
@@ -122,7 +160,37 @@ impl Drop for Logging {
     }
 }
 
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+        }
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warning => Self::Warning,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+        }
+    }
+}
+
 impl Level {
+    /// The level of a message; there are more kinds than we have.
+    fn from_slog(level: slog::Level) -> Self {
+        [Self::Error, Self::Warning, Self::Info]
+            .into_iter()
+            .find(|known| level.is_at_least(known.to_slog()))
+            .unwrap_or(Self::Debug)
+    }
+
     fn to_slog(self) -> slog::Level {
         match self {
             Self::Error => slog::Level::Error,
@@ -168,6 +236,7 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for Filtered<D> {
 struct Outputs {
     terminal: Option<Terminal>,
     syslog: Option<(Mutex<Syslog>, slog::Level)>,
+    feed: Arc<Feed>,
 }
 
 enum Terminal {
@@ -189,6 +258,10 @@ impl Drain for Outputs {
                 .unwrap_or_else(PoisonError::into_inner)
                 .send(&entry, Timestamp::now());
         }
+        self.feed.push(|| Line {
+            level: Level::from_slog(entry.level).into(),
+            message: entry.to_string(),
+        });
         if let Some(terminal) = &self.terminal {
             let place = record.location();
             let record = RecordStatic {

@@ -54,6 +54,7 @@ const fn cause(cause: Cause) -> &'static str {
         Cause::Babbling => "it sends garbage",
         Cause::Misconfigured => "it has another configuration than it was given",
         Cause::NoTelegrams => "it hears nothing",
+        Cause::Asked => "somebody asked for a reset",
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod daemon;
 pub mod document;
+pub mod outputs;
 pub mod secrets;
 pub mod sections;
 pub mod values;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 
 pub use self::daemon::DaemonSettings;
 use self::document::{Document, Mistake};
+pub use self::outputs::{HomeAssistant, ReCalc, State};
 pub use self::secrets::Environment;
 pub use self::sections::{Driver, Gateway, Log, Mqtt, Outbox, Page, Profiles};
 pub use self::written::Written;
@@ -39,6 +41,12 @@ pub struct Settings {
     pub page: Page,
     /// `[profiles]`
     pub profiles: Profiles,
+    /// `[recalc]`
+    pub recalc: ReCalc,
+    /// `[state]`
+    pub state: State,
+    /// `[home_assistant]`
+    pub home_assistant: HomeAssistant,
     /// `[log]`
     pub log: Log,
     /// What the file says.
@@ -71,40 +79,48 @@ impl Settings {
         let (outbox, _) = document.section::<Outbox>("outbox");
         let (page, _) = document.section::<Page>("page");
         let (profiles, _) = document.section::<Profiles>("profiles");
+        let (recalc, recalc_keys) = document.section::<ReCalc>("recalc");
+        let (state, _) = document.section::<State>("state");
+        let (home_assistant, home_assistant_keys) =
+            document.section::<HomeAssistant>("home_assistant");
         let (log, _) = document.section::<Log>("log");
         let mut mistakes = document.mistakes();
         if let Some(driver) = &driver {
             driver.contradictions(&driver_keys, &mut mistakes);
+        }
+        if let (Some(recalc), Some(state)) = (&recalc, &state) {
+            recalc.contradictions(state, &recalc_keys, &mut mistakes);
+        }
+        if let (Some(home_assistant), Some(state)) = (&home_assistant, &state) {
+            home_assistant.contradictions(state, &home_assistant_keys, &mut mistakes);
         }
         let mqtt = mqtt.map(|mut mqtt| {
             mqtt.contradictions(&mqtt_keys, &mut mistakes);
             mqtt.find_secrets(&mqtt_keys, environment, &mut mistakes);
             mqtt
         });
-        match (gateway, driver, mqtt, outbox, page, profiles, log) {
-            (
-                Some(gateway),
-                Some(driver),
-                Some(mqtt),
-                Some(outbox),
-                Some(page),
-                Some(profiles),
-                Some(log),
-            ) if mistakes.is_empty() => Ok(Self {
-                gateway,
-                driver,
-                mqtt,
-                outbox,
-                page,
-                profiles,
-                log,
+        let complete = || {
+            Some(Self {
+                gateway: gateway?,
+                driver: driver?,
+                mqtt: mqtt?,
+                outbox: outbox?,
+                page: page?,
+                profiles: profiles?,
+                recalc: recalc?,
+                state: state?,
+                home_assistant: home_assistant?,
+                log: log?,
                 written: Written::of(text),
-            }),
-            _ => {
-                mistakes.sort();
-                Err(mistakes)
-            }
+            })
+        };
+        if mistakes.is_empty()
+            && let Some(settings) = complete()
+        {
+            return Ok(settings);
         }
+        mistakes.sort();
+        Err(mistakes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sections of the settings file. `deploy/omnigate.toml` documents the same keys for the operator; a test compares the two.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use omnigate_actors::commander::Pace;
@@ -105,6 +106,7 @@ impl Driver {
             path,
             wanted: self.link_mode,
             timing: Timing::default(),
+            resets: Arc::default(),
         }
     }
 

@@ -116,6 +116,14 @@ fn contradictions_are_found() {
             "[mqtt]\nurl='mqtts://b'\nca_file = '/nowhere'",
             "5: mqtt.ca_file: cannot be read: No such file or directory (os error 2)",
         ),
+        (
+            "[recalc]\nenabled = false",
+            "4: recalc.enabled: nothing would be published: recalc or state must be enabled",
+        ),
+        (
+            "[home_assistant]\nenabled = true",
+            "4: home_assistant.enabled: Home Assistant would find no values: state must be enabled too",
+        ),
     ] {
         let found = mistakes(&format!("{id}{text}\n"));
         assert!(
@@ -268,6 +276,9 @@ fn exactly_the_keys_that_exist_are_documented() {
         ("outbox", fields::<Outbox>()),
         ("page", fields::<Page>()),
         ("profiles", fields::<Profiles>()),
+        ("recalc", fields::<ReCalc>()),
+        ("state", fields::<State>()),
+        ("home_assistant", fields::<HomeAssistant>()),
         ("log", fields::<Log>()),
     ]
     .into();

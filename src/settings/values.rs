@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use omnigate_actors::recalc::{GatewayIdError, Topics};
+use omnigate_actors::output::recalc::{GatewayIdError, Topics};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// A whole number from `MIN` to `MAX`, both included.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use omnigate_actors::bridge::Bridge;
 use omnigate_actors::changeable::Changeable;
 use omnigate_actors::clock;
 use omnigate_actors::commander::{self, Commander};
@@ -20,6 +21,7 @@ use omnigate_actors::meter_handler;
 use omnigate_actors::meter_list::{self, MeterListing};
 use omnigate_actors::meters::{self, Handlers, Meters, Restore};
 use omnigate_actors::mqtt::{Broker, Turn};
+use omnigate_actors::output::catalogue::Catalogue;
 use omnigate_actors::parser::{self, Parser};
 use omnigate_actors::profiles::Watch;
 use omnigate_actors::publisher::{self, Flush, Publisher};
@@ -37,11 +39,14 @@ use serde_json::json;
 use slog::{Logger, crit, error, info, o, warn};
 use tokio::sync::{Semaphore, watch};
 
+use super::bridge::{self, Wires};
+use super::outputs::outputs;
 use super::profiles;
 use super::reasons::{Ends, Reason};
 use super::status::Shown;
 use super::watchdog;
 use crate::control::{self, LockError, StateLock, Verbs};
+use crate::logging::Logging;
 use crate::overview::Sources;
 use crate::page::{self, Page};
 use crate::settings::Settings;
@@ -55,6 +60,8 @@ pub struct Gateway {
     meters: Child<Meters>,
     handlers: Handlers,
     commander: Child<Commander>,
+    /// Where the state output is on.
+    bridge: Option<Child<Bridge>>,
     dispatcher: Child<Dispatcher>,
     parser: Child<Parser>,
     driver: Child<Driver>,
@@ -122,7 +129,8 @@ impl Gateway {
     ///
     /// # Errors
     /// If the system refuses a thread, or another gateway runs on the same `state_dir`.
-    pub fn start(settings: &Settings, log: &Logger, ends: Ends) -> io::Result<Self> {
+    pub fn start(settings: &Settings, logging: &Logging, ends: Ends) -> io::Result<Self> {
+        let log = logging.logger();
         let lock = lock_state_dir(&settings.gateway.state_dir, log)?;
         let radio = Arbiter::new();
         let broker = Arbiter::new();
@@ -135,6 +143,7 @@ impl Gateway {
         } else {
             MeterTable::of_recording()
         });
+        let catalogue: Arc<Catalogue> = Arc::default();
         let driver_status = StatusSender::new(clock::now());
         let status = Arc::new(StatusBoard::new(clock::now()));
         let root = {
@@ -181,8 +190,15 @@ impl Gateway {
         let mut config = publisher::Config::new(
             adjustable.broker.clone(),
             settings.gateway.id.topics().clone(),
+            outputs(
+                settings,
+                &table,
+                &catalogue,
+                &counters,
+                of_actor("publisher"),
+            ),
             Arc::clone(&store),
-            status,
+            Arc::clone(&status),
             Arc::clone(&counters),
             rejects.clone(),
             of_actor("publisher"),
@@ -233,6 +249,31 @@ impl Gateway {
         });
         restore(restored, meters.addr.clone(), log.clone());
 
+        let source = settings.driver.source();
+        let bridge = settings.state.enabled.then(|| {
+            let wires = Wires {
+                broker: &adjustable.broker,
+                token: &adjustable.stop_token,
+                table: &table,
+                catalogue: &catalogue,
+                meters: &meters.addr,
+                publisher: &publisher.addr,
+                stop: ends.stop.clone(),
+                root: &root,
+                status: &status,
+                driver: &driver_status,
+                level: logging.level_switch(),
+                resets: source.resets().cloned(),
+                feed: logging.feed(),
+                counters: &counters,
+                log: of_actor("bridge"),
+            };
+            let config = bridge::config(settings, wires);
+            supervise_on(&broker.handle(), &root, &tree::BRIDGE, move |monitor| {
+                Bridge::new(config.clone(), monitor)
+            })
+        });
+
         let config = commander::Config {
             broker: adjustable.broker.clone(),
             topics: settings.gateway.id.topics().clone(),
@@ -272,7 +313,7 @@ impl Gateway {
         });
 
         let config = driver::Config::new(
-            settings.driver.source(),
+            source,
             parser.addr.clone().recipient(),
             Arc::new(Semaphore::new(LOSSLESS_WINDOW)),
             table.known(),
@@ -323,6 +364,7 @@ impl Gateway {
             meters,
             handlers,
             commander,
+            bridge,
             dispatcher,
             parser,
             driver,
@@ -348,6 +390,9 @@ impl Gateway {
         self.driver.stop().await;
         self.parser.stop().await;
         self.dispatcher.stop().await;
+        if let Some(bridge) = self.bridge {
+            bridge.stop().await;
+        }
         self.commander.stop().await;
         self.handlers.stop().await;
         self.meters.stop().await;

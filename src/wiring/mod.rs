@@ -3,8 +3,10 @@
 //! Two threads: `radio` carries a telegram from the source to its meter's handler, `broker` carries readings and commands. What the
 //! actors share and what outlives their lives is made here; who restarts how is in [`omnigate_actors::tree`].
 
+mod bridge;
 mod daemon;
 mod gateway;
+mod outputs;
 mod profiles;
 mod rates;
 mod reasons;
@@ -39,7 +41,7 @@ pub fn run(
     System::new().block_on(async {
         let (mut reasons, ends) = Reasons::listen()?;
         let hangup = Hangup::listen()?;
-        let gateway = Gateway::start(settings, log, ends)?;
+        let gateway = Gateway::start(settings, logging, ends)?;
         watchdog::ready(log);
         let reason = tokio::select! {
             reason = reasons.next(gateway.root()) => reason,

@@ -53,7 +53,13 @@ impl Site {
         let own = authority.issue("broker", "DNS:localhost");
         let users = folder.path().join("users");
         std::fs::write(&users, "").unwrap();
-        for user in ["cloud", "dashboard", GATEWAY, OTHER_GATEWAY] {
+        for user in [
+            "cloud",
+            "dashboard",
+            "homeassistant",
+            GATEWAY,
+            OTHER_GATEWAY,
+        ] {
             mosquitto_passwd(&users, user);
         }
         let rules = folder.path().join("rules");
@@ -168,6 +174,49 @@ fn each_does_his_part_and_nobody_else_reads_a_set_message() {
     cloud.publish("STOP", "");
     assert_eq!(gateway.wait().code(), Some(0));
     dashboard.wait_for_state(GATEWAY, "offline");
+}
+
+#[test]
+fn home_automation_is_told_and_may_ask_and_nobody_reads_what_is_asked() {
+    let site = Site::with_passwords();
+    let (home, dashboard) = (site.user("homeassistant"), site.user("dashboard"));
+    let base = format!("omnigate/{GATEWAY}");
+    let mut gateway = site
+        .gateway_options()
+        .mqtt(&format!("username = \"{GATEWAY}\""))
+        .mqtt(&format!("password = \"{}\"", password(GATEWAY)))
+        .sections(&format!(
+            "[state]\nenabled = true\nbase_topic = \"{base}\"\n[home_assistant]\nenabled = true"
+        ))
+        .start();
+    gateway.wait_for_output("requests are heard");
+    let request = format!(r#"{{"meters":{}}}"#, set_message());
+    home.publish(&format!("{base}/bridge/request/meters/add"), &request);
+    home.wait_on(&format!("{base}/bridge/response/meters/add"), 1);
+    gateway.feed([COMPACT_2_06]);
+    for topic in [
+        "kam_32666857/state",
+        "kam_32666857/availability",
+        "kam_32666857/diagnostics",
+        "bridge/state",
+        "bridge/info",
+        "bridge/meters",
+    ] {
+        home.wait_on(&format!("{base}/{topic}"), 1);
+    }
+    home.wait_on("homeassistant/device/omnigate_kam_32666857/config", 1);
+    home.publish("homeassistant/status", "online");
+    home.wait_on("homeassistant/device/omnigate_kam_32666857/config", 2);
+    let all = home.all();
+    assert!(
+        all.iter().all(|message| !message.payload.contains(KEY)),
+        "{all:?}"
+    );
+    let seen = dashboard.all();
+    assert!(
+        seen.iter().all(|message| message.topic.starts_with("v2/")),
+        "{seen:?}"
+    );
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Reading {
                     value: wanted.value_of(record, wanted.unit),
                     unit: wanted.unit,
                     info: Some(&wanted.info),
+                    record,
                 });
             }
         }
@@ -105,6 +106,7 @@ impl Reading {
                 value: record.value.valid(),
                 unit: record.unit,
                 info: None,
+                record,
             });
         }
         fields
@@ -122,17 +124,20 @@ pub struct Field<'a> {
     pub unit: Unit,
     /// What the value means, in the words of the profile.
     pub info: Option<&'a str>,
+    /// The record that has the value, or whose time it is.
+    pub record: &'a Record,
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     /// When the value of a field was true, as a field of its own.
-    fn of_time(name: &str, record: &Record) -> Option<Self> {
+    fn of_time(name: &str, record: &'a Record) -> Option<Self> {
         let time: Moment = record.time?;
         Some(Self {
             name: format!("{name}_date"),
             value: time.into(),
             unit: Unit::None,
             info: None,
+            record,
         })
     }
 }

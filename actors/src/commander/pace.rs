@@ -23,19 +23,19 @@ impl Default for Pace {
 
 /// Keeps the pace.
 #[derive(Debug)]
-pub(super) struct Paced {
+pub(crate) struct Paced {
     pace: Pace,
     /// When everything that was admitted will have been paid for, at one per interval.
     paid: Option<Instant>,
 }
 
 impl Paced {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace) -> Self {
         Self { pace, paid: None }
     }
 
     /// Whether one may come now; or else how long it has to wait.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         let credit = self.pace.interval * self.pace.burst.saturating_sub(1);
         let paid = self.paid.map_or(now, |paid| paid.max(now));
         let wait = paid.saturating_duration_since(now).saturating_sub(credit);

@@ -184,6 +184,21 @@ impl Dongle {
         }
     }
 
+    /// Somebody wants it reset. Where it is in trouble already, the ladder is at that.
+    pub fn reset(&mut self, now: Instant) {
+        if let (Phase::Listening { .. }, None) = (self.phase, self.trouble) {
+            let (cause, rung) = (Cause::Asked, Rung::Reset);
+            self.trouble = Some(Trouble {
+                cause,
+                rung,
+                since: now,
+                proof_until: None,
+            });
+            self.tell(Note::Step { rung, cause });
+            self.begin(Plan::Reset, now);
+        }
+    }
+
     /// The time that [`Dongle::deadline`] asked for has come.
     pub fn tick(&mut self, now: Instant) {
         match self.phase {

@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use slog::{debug, info, warn};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout, timeout_at};
 use wmbus::im871a::{Answer, Deframer, Event, Message, Why};
 
@@ -16,13 +17,19 @@ use super::watch::Watch;
 use crate::counters::Count;
 
 /// Hears telegrams for ever, through all that may happen to the dongle.
-pub(super) async fn run(path: &PortPath, wanted: Wanted, timing: Timing, outlet: &Outlet) {
+pub(super) async fn run(
+    path: &PortPath,
+    wanted: Wanted,
+    timing: Timing,
+    resets: &Notify,
+    outlet: &Outlet,
+) {
     let mut dongle = Dongle::new(wanted, timing, Instant::now());
     let mut pause = SHORT_PAUSE;
     loop {
         let port = open_when_there(path, timing, &mut dongle, outlet).await;
         let opened = Instant::now();
-        let end = listen(&port, &mut dongle, outlet).await;
+        let end = listen(&port, &mut dongle, resets, outlet).await;
         drop(port);
         let unplugged = match end {
             End::Reopen => false,
@@ -108,7 +115,7 @@ async fn open_when_there(
 }
 
 /// Serves the open port until it ends.
-async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
+async fn listen(port: &Port, dongle: &mut Dongle, resets: &Notify, outlet: &Outlet) -> End {
     let mut deframer = Deframer::new();
     let mut buffer = [0; 1024];
     let mut receiver = Receiver {
@@ -143,7 +150,21 @@ async fn listen(port: &Port, dongle: &mut Dongle, outlet: &Outlet) -> End {
         } else {
             deadline
         };
-        match timeout_at(wake.into(), port.read(&mut buffer)).await {
+        let read = async {
+            tokio::select! {
+                read = port.read(&mut buffer) => Some(read),
+                () = resets.notified() => None,
+            }
+        };
+        let read = match timeout_at(wake.into(), read).await {
+            Ok(Some(read)) => Ok(read),
+            Ok(None) => {
+                receiver.dongle.reset(Instant::now());
+                continue;
+            }
+            Err(elapsed) => Err(elapsed),
+        };
+        match read {
             Ok(Ok(0)) => return End::Unplugged(None),
             Ok(Ok(count)) => deframer.push(buffer.get(..count).unwrap_or_default()),
             Ok(Err(error)) => return End::Unplugged(Some(error)),

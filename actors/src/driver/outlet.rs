@@ -148,6 +148,7 @@ fn because(cause: Cause) -> &'static str {
         Cause::Babbling => "the dongle sends garbage and does not answer",
         Cause::Misconfigured => "the dongle does not have its configuration",
         Cause::NoTelegrams => "no telegram for much longer than usual",
+        Cause::Asked => "somebody asked for it",
     }
 }
 

@@ -1,11 +1,10 @@
-//! The announcements on their way: which meters' channels the broker has yet to hear.
+//! The announcements on their way: what the broker has yet to hear of meters, apart from readings.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wmbus::Profile;
-
+use super::messages::News;
 use crate::meter::MeterName;
 
 /// In memory: after a start of the program every meter is announced again. Clones are the same list. One entry per meter: the latest.
@@ -14,19 +13,18 @@ pub struct Announcements(Arc<Mutex<Content>>);
 
 #[derive(Default)]
 struct Content {
-    waiting: HashMap<Arc<MeterName>, Arc<Profile>>,
+    waiting: HashMap<Arc<MeterName>, News>,
     /// The keys of `waiting`, oldest first.
     order: VecDeque<Arc<MeterName>>,
     /// Oldest first.
-    sent: VecDeque<(Arc<MeterName>, Arc<Profile>)>,
+    sent: VecDeque<(Arc<MeterName>, News)>,
 }
 
 impl Announcements {
-    /// The channels of this meter are to be announced.
-    pub fn add(&self, meter: &Arc<MeterName>, profile: &Arc<Profile>) {
+    /// This is to be told of the meter.
+    pub fn add(&self, meter: &Arc<MeterName>, news: News) {
         let mut content = self.content();
-        let profile = Arc::clone(profile);
-        if content.waiting.insert(Arc::clone(meter), profile).is_none() {
+        if content.waiting.insert(Arc::clone(meter), news).is_none() {
             content.order.push_back(Arc::clone(meter));
         }
     }
@@ -43,14 +41,17 @@ impl Announcements {
     }
 
     /// The oldest that waits; it is sent from now on.
-    pub(super) fn next(&self) -> Option<(Arc<MeterName>, Arc<Profile>)> {
+    pub(super) fn next(&self) -> Option<(Arc<MeterName>, News)> {
         let mut content = self.content();
         let meter = content.order.pop_front()?;
-        let profile = content.waiting.remove(&meter)?;
-        content
-            .sent
-            .push_back((Arc::clone(&meter), Arc::clone(&profile)));
-        Some((meter, profile))
+        let news = content.waiting.remove(&meter)?;
+        content.sent.push_back((Arc::clone(&meter), news.clone()));
+        Some((meter, news))
+    }
+
+    /// What [`next`](Self::next) gave last makes no message.
+    pub(super) fn nothing_to_tell(&self) {
+        self.content().sent.pop_back();
     }
 
     /// The oldest that was sent has arrived.
@@ -61,9 +62,9 @@ impl Announcements {
     /// All that were sent and did not arrive wait again, in front of the others, except where there is a later one for the meter.
     pub(super) fn rewind(&self) {
         let mut content = self.content();
-        while let Some((meter, profile)) = content.sent.pop_back() {
+        while let Some((meter, news)) = content.sent.pop_back() {
             if let Entry::Vacant(none) = content.waiting.entry(Arc::clone(&meter)) {
-                none.insert(profile);
+                none.insert(news);
                 content.order.push_front(meter);
             }
         }
@@ -86,24 +87,27 @@ mod tests {
         })
     }
 
-    fn profile(model: &str) -> Arc<Profile> {
-        let mut profile = Profile::unknown(wmbus::Manufacturer(0x2C2D));
+    fn profile(model: &str) -> News {
+        let mut profile = wmbus::Profile::unknown(wmbus::Manufacturer(0x2C2D));
         profile.model = model.to_owned();
-        Arc::new(profile)
+        News::Introduced(Arc::new(profile))
     }
 
     fn take(announcements: &Announcements) -> Vec<(String, String)> {
         std::iter::from_fn(|| announcements.next())
-            .map(|(meter, profile)| (meter.device_id.clone(), profile.model.clone()))
+            .map(|(meter, news)| match news {
+                News::Introduced(profile) => (meter.device_id.clone(), profile.model.clone()),
+                News::Removed => (meter.device_id.clone(), "removed".to_owned()),
+            })
             .collect()
     }
 
     #[test]
     fn each_meter_has_one_and_the_latest_counts() {
         let announcements = Announcements::default();
-        announcements.add(&meter(1), &profile("old"));
-        announcements.add(&meter(2), &profile("b"));
-        announcements.add(&meter(1), &profile("new"));
+        announcements.add(&meter(1), profile("old"));
+        announcements.add(&meter(2), profile("b"));
+        announcements.add(&meter(1), profile("new"));
         assert_eq!(
             take(&announcements),
             [
@@ -113,9 +117,9 @@ mod tests {
         );
         assert_eq!(announcements.len(), 2);
         announcements.acknowledged();
-        announcements.add(&meter(3), &profile("c"));
-        announcements.add(&meter(2), &profile("later"));
-        announcements.add(&meter(1), &profile("again"));
+        announcements.add(&meter(3), profile("c"));
+        announcements.add(&meter(2), profile("later"));
+        announcements.add(&meter(1), profile("again"));
         announcements.rewind();
         let order: Vec<_> = take(&announcements)
             .into_iter()
@@ -130,7 +134,7 @@ mod tests {
     fn what_was_lost_is_sent_again_in_front() {
         let announcements = Announcements::default();
         for number in 1..=3 {
-            announcements.add(&meter(number), &profile("a"));
+            announcements.add(&meter(number), profile("a"));
         }
         announcements.next();
         announcements.next();

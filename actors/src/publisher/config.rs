@@ -14,7 +14,8 @@ use crate::counters::Counters;
 use crate::latest::Latest;
 use crate::meter_list::MeterListing;
 use crate::mqtt::{self, Broker, QoS, Turn};
-use crate::recalc::Topics;
+use crate::output::Outputs;
+use crate::output::recalc::Topics;
 use crate::rejects::Rejects;
 use crate::status::{self, StatusBoard};
 use crate::store::disk::{DiskStore, Health};
@@ -26,6 +27,8 @@ pub struct Config {
     pub broker: Changeable<Broker>,
     /// The gateway's topics.
     pub topics: Topics,
+    /// The forms in which readings are published.
+    pub outputs: Outputs,
     /// The readings on their way.
     pub outbox: Arc<DiskStore>,
     /// The announcements on their way.
@@ -64,6 +67,7 @@ impl Config {
     pub fn new(
         broker: Changeable<Broker>,
         topics: Topics,
+        outputs: Outputs,
         outbox: Arc<DiskStore>,
         status: Arc<StatusBoard>,
         counters: Arc<Counters>,
@@ -85,6 +89,7 @@ impl Config {
         Self {
             broker,
             topics,
+            outputs,
             outbox,
             announcements: Announcements::default(),
             status,

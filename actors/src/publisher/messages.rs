@@ -37,18 +37,27 @@ pub struct MeterReading {
     pub raw: RawTelegram,
 }
 
-/// Meters whose channels are to be announced, after a set message.
+/// What is to be told of meters, after a set message.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Announce(pub Vec<Announcement>);
 
-/// A meter whose channels are to be announced.
+/// Something new of a meter, apart from its readings.
 #[derive(Debug, Clone)]
 pub struct Announcement {
     /// Which.
     pub meter: Arc<MeterName>,
-    /// Its type, which has the channels.
-    pub profile: Arc<Profile>,
+    /// What.
+    pub news: News,
+}
+
+/// What may be new of a meter.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// It is monitored, and its type is known.
+    Introduced(Arc<Profile>),
+    /// It is no longer monitored.
+    Removed,
 }
 
 /// The gateway stops: send what is left, say `offline`, and end the connection, as far as that is possible within the time. Afterwards

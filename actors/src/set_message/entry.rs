@@ -204,7 +204,7 @@ pub(super) fn capitalised(name: &str) -> String {
 }
 
 /// Overwrites every text: a key may have been put anywhere.
-pub(super) fn wipe(value: Value) {
+pub(crate) fn wipe(value: Value) {
     match value {
         Value::String(text) => drop(Zeroizing::new(text)),
         Value::Array(list) => list.into_iter().for_each(wipe),

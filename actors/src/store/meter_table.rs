@@ -42,6 +42,11 @@ impl MeterTable {
         self.lock().clone()
     }
 
+    /// Whether the meter is monitored, as far as is known: before anybody said which meters are, all may be.
+    pub fn may_monitor(&self, meter: MeterId) -> bool {
+        !*self.known.borrow() || self.lock().contains_key(&meter)
+    }
+
     /// How many meters there are.
     pub fn len(&self) -> usize {
         self.lock().len()

@@ -28,7 +28,7 @@ pub struct NewRow {
     pub meter: Arc<MeterName>,
     /// When the telegram was received. A row that is handed out has a time.
     pub received_at: Stamp,
-    /// The reading, as the Publisher encodes it. The store does not look into it.
+    /// What the outputs keep of the reading, as [`crate::output::Outputs`] packs it. The store does not look into it.
     pub body: Box<[u8]>,
 }
 

@@ -1,6 +1,6 @@
 //! How a child is told to stop from any thread, and how it tells that it has.
 
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -23,6 +23,8 @@ pub(super) enum Order {
 #[derive(Default)]
 pub(super) struct Control {
     order: AtomicU8,
+    /// The present life is to end, and another to follow.
+    again: AtomicBool,
     signals: Mutex<Signals>,
 }
 
@@ -51,6 +53,20 @@ impl Control {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Asks for another life.
+    pub(super) fn ask_again(&self) {
+        self.again.store(true, SeqCst);
+        let waker = self.signals().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether another life was asked for. Answers yes once.
+    pub(super) fn take_again(&self) -> bool {
+        self.again.load(SeqCst) && self.again.swap(false, SeqCst)
     }
 
     /// From here on an order wakes this task.

@@ -189,6 +189,11 @@ impl Monitor {
         }
     }
 
+    /// Ends the child's present life from any thread, as failed: the policy decides what follows, and another life counts as a restart.
+    pub fn restart(&self) {
+        self.control.ask_again();
+    }
+
     /// Ends the actor's life as failed, for this reason (at most 200 characters of it are kept; no secrets).
     pub fn fail<A: Actor<Context = Context<A>>>(
         &self,

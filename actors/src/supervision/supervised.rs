@@ -72,6 +72,8 @@ where
     /// Begins a life; its code runs when it is polled.
     fn begin(&mut self, first: bool) -> Stage<A> {
         self.charge.monitor.enter(Phase::Running, now());
+        // Who asked for another life has this one.
+        self.charge.monitor.control.take_again();
         let body = catch(|| {
             let mut ctx = self.mail.context();
             let mut actor = (self.make)(&self.charge.monitor);
@@ -216,6 +218,10 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
         if order == Order::Kill {
             self.end();
             return Poll::Ready((Exit::Requested, "did not stop in time".to_owned()));
+        }
+        if order == Order::Run && monitor.control.take_again() {
+            self.end();
+            return Poll::Ready((Exit::Error, "a restart was asked for".to_owned()));
         }
         if order == Order::Stop && !self.told {
             if monitor.role().shutdown.drain {

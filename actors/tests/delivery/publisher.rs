@@ -8,9 +8,9 @@ use omnigate_actors::clock::Stamp;
 use omnigate_actors::counters::Count;
 use omnigate_actors::mqtt::Broker as Address;
 use omnigate_actors::meter_list::ListedMeter;
-use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading};
+use omnigate_actors::output::recalc::Values;
+use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading, News};
 use omnigate_actors::raw_telegram::RawTelegram;
-use omnigate_actors::recalc::Values;
 use omnigate_actors::store::outbox::NewRow;
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ fn announcements_come_before_readings_even_of_a_backlog() {
     publisher.publish(introducing);
     let announcements = [1, 3].map(|number| Announcement {
         meter: meter(number),
-        profile: Arc::clone(&profile),
+        news: News::Introduced(Arc::clone(&profile)),
     });
     wait(publisher.child.addr.send(Announce(announcements.into()))).unwrap();
 

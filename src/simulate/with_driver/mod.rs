@@ -77,6 +77,7 @@ impl Gateway {
             path,
             wanted,
             timing: hurried(),
+            resets: Arc::default(),
         })
     }
 

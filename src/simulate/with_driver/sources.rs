@@ -44,6 +44,7 @@ async fn daemon_and_gateway_survive_each_others_restart() {
             path: port.clone(),
             wanted: C1A,
             timing: hurried(),
+            resets: Arc::default(),
         };
         driver(source, writer.start().recipient())
     };

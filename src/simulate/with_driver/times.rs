@@ -94,6 +94,7 @@ impl Site {
             path: PortPath::Fixed(path),
             wanted: C1A,
             timing: Timing::default(),
+            resets: Arc::default(),
         };
         Self {
             dongle,

@@ -28,6 +28,7 @@ pub struct Options {
     page: String,
     profiles: Option<PathBuf>,
     log: String,
+    sections: String,
     environment: Vec<(String, String)>,
 }
 
@@ -83,6 +84,7 @@ impl Options {
             page: "enabled = false\n".to_owned(),
             profiles: None,
             log: "syslog = false\n".to_owned(),
+            sections: String::new(),
             environment: Vec::new(),
         }
     }
@@ -91,6 +93,13 @@ impl Options {
     pub fn mqtt(mut self, line: &str) -> Self {
         self.mqtt += line;
         self.mqtt += "\n";
+        self
+    }
+
+    /// With further sections.
+    pub fn sections(mut self, lines: &str) -> Self {
+        self.sections += lines;
+        self.sections += "\n";
         self
     }
 
@@ -151,13 +160,14 @@ impl Options {
             .profiles
             .map(|path| format!("directory = \"{}\"\n", path.display()));
         let settings = format!(
-            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[profiles]\n{}[log]\nlevel = \"debug\"\n{}",
+            "[gateway]\nid = \"{GATEWAY}\"\nstate_dir = \"{}\"\n[driver]\n{}[mqtt]\n{}[outbox]\n{}[page]\n{}[profiles]\n{}{}[log]\nlevel = \"debug\"\n{}",
             self.state_dir.as_deref().unwrap_or(folder.path()).display(),
             self.driver,
             self.mqtt,
             self.outbox,
             self.page,
             directory.unwrap_or_default(),
+            self.sections,
             self.log,
         );
         let path = folder.path().join(SETTINGS);

@@ -34,6 +34,12 @@ impl Subscriber {
         Self::connect_as(broker, mqtt::ConnectOptionsBuilder::new())
     }
 
+    /// Somebody who comes later, and is told what the broker has kept.
+    pub fn late(broker: &Broker) -> Self {
+        let uri = format!("tcp://127.0.0.1:{}", broker.port());
+        Self::connect_to(&uri, mqtt::ConnectOptionsBuilder::new()).unwrap()
+    }
+
     /// With the user name and password that the caller put into `options`.
     pub fn connect_as(broker: &Broker, options: mqtt::ConnectOptionsBuilder) -> Self {
         let uri = format!("tcp://127.0.0.1:{}", broker.port());

@@ -451,3 +451,35 @@ fn the_setting_names_a_mode_or_both() {
             .contains("c1a")
     );
 }
+
+#[test]
+fn it_is_reset_when_somebody_asks() {
+    let mut bench = Bench::open(C1A);
+    bench.dongle.reset(bench.now);
+    bench.pass(5);
+    assert!(bench.sent.contains(&Request::Reset));
+    assert_eq!(bench.dongle.condition(), Condition::Listening);
+    let step = Note::Step {
+        rung: Rung::Reset,
+        cause: Cause::Asked,
+    };
+    assert_eq!(bench.notes[0], step);
+    assert!(matches!(
+        bench.notes.last(),
+        Some(Note::Recovered {
+            cause: Cause::Asked,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_reset_that_somebody_asks_for_does_not_disturb_the_ladder() {
+    let mut bench = Bench::open(C1A);
+    bench.answers = false;
+    bench.pass(31);
+    bench.forget();
+    bench.dongle.reset(bench.now);
+    bench.act();
+    assert_eq!(bench.notes, []);
+}

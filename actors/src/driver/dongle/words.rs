@@ -79,6 +79,8 @@ pub enum Cause {
     Misconfigured,
     /// It answers but no telegram came for much longer than the meters' own rhythm.
     NoTelegrams,
+    /// Nothing: somebody asked for a reset.
+    Asked,
 }
 
 /// What it is doing, for the status.

@@ -425,3 +425,18 @@ fn every_exit_is_reported_and_logged_in_one_line() {
         "INFO stopped actor=victim meter=kam-32666857 reason=stopped on request"
     );
 }
+
+#[test]
+fn a_restart_that_is_asked_for_from_outside_is_one_like_any_other() {
+    run(async {
+        let (child, diary) = start_any(&root(), Hooks::default());
+        assert_eq!(child.addr.send(Ask).await, Ok(1));
+        let monitor = Arc::clone(&child.handle.monitor);
+        monitor.restart();
+        // The mail that comes meanwhile waits for the next life.
+        assert_eq!(child.addr.send(Ask).await, Ok(1));
+        assert_eq!(diary.take(), ["started", "restarting", "started"]);
+        assert_eq!((monitor.restarts(), monitor.lost()), (1, 0));
+        assert_eq!(reason(&child), "a restart was asked for");
+    });
+}

@@ -12,9 +12,10 @@ use omnigate_actors::counters::Counters;
 use omnigate_actors::meter::MeterName;
 use omnigate_actors::meters::ApplySet;
 use omnigate_actors::mqtt::Turn;
+use omnigate_actors::output::Outputs;
+use omnigate_actors::output::recalc::{ReCalc, Topics};
 use omnigate_actors::publisher::{self, Flush, FlushReport, MeterReading, Publish, Publisher};
 use omnigate_actors::raw_telegram::RawTelegram;
-use omnigate_actors::recalc::Topics;
 use omnigate_actors::rejects::Rejects;
 use omnigate_actors::set_message::{Afterthoughts, Limits};
 use omnigate_actors::status::StatusBoard;
@@ -154,6 +155,7 @@ pub fn publisher_config(url: &str) -> PublisherSettings {
     let config = publisher::Config::new(
         address(url).into(),
         Topics::new(GATEWAY).unwrap(),
+        recalc(&counters),
         store_in(folder.path(), StoreLimits::default(), &counters),
         Arc::new(StatusBoard::new(Timestamp::now())),
         counters,
@@ -183,6 +185,12 @@ fn store_in(folder: &Path, limits: StoreLimits, counters: &Arc<Counters>) -> Arc
     let counters = Arc::clone(counters);
     let (store, _) = DiskStore::open(folder, limits, meters, counters, log()).unwrap();
     Arc::new(store)
+}
+
+/// The cloud's output.
+fn recalc(counters: &Arc<Counters>) -> Outputs {
+    let recalc = ReCalc::new(Topics::new(GATEWAY).unwrap());
+    Outputs::new(vec![Box::new(recalc)], Arc::clone(counters))
 }
 
 /// A Commander's settings, and where its STOP arrives.

@@ -1,4 +1,4 @@
-//! The ReCalc API, version 2: the topics and payloads that the cloud knows.
+//! The ReCalc output: the topics and payloads of the ReCalc API, version 2, that the cloud knows.
 //!
 //! Pure: names and values in, text out. Values are written as exact decimals and never pass through a binary fraction; times are UTC in
 //! RFC 3339 with whole seconds and `Z`.
@@ -11,8 +11,58 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wmbus::{Profile, Reading};
 
+use super::{Origin, Output, Tag};
 use crate::clock::Stamp;
 use crate::meter::MeterName;
+use crate::mqtt::{Outgoing, QoS};
+use crate::publisher::{MeterReading, News};
+
+/// See the [module documentation](self). Publishes a message for each channel of the meter's profile, and the list of the channels.
+pub struct ReCalc {
+    topics: Topics,
+}
+
+impl ReCalc {
+    /// Below these topics.
+    pub fn new(topics: Topics) -> Self {
+        Self { topics }
+    }
+}
+
+impl Output for ReCalc {
+    fn tag(&self) -> Tag {
+        Tag(1)
+    }
+
+    fn encode(&self, reading: &MeterReading) -> Box<[u8]> {
+        Values::of(&reading.reading, &reading.profile).into_bytes()
+    }
+
+    fn render(&self, kept: &[u8], of: &Origin<'_>, messages: &mut Vec<Outgoing>) {
+        let topic: Arc<str> = self.topics.data(of.meter).into();
+        let payloads = data_payloads(kept, of.received_at);
+        messages.extend(payloads.map(|payload| Outgoing {
+            topic: Arc::clone(&topic),
+            payload,
+            qos: QoS::AtLeastOnce,
+            retained: false,
+        }));
+    }
+
+    /// A meter without channels has nothing to announce; the API has no word for one that is removed.
+    fn announce(&self, meter: &MeterName, news: &News, messages: &mut Vec<Outgoing>) {
+        if let News::Introduced(profile) = news
+            && !profile.channels.is_empty()
+        {
+            messages.push(Outgoing {
+                topic: self.topics.config(meter).into(),
+                payload: config_payload(profile).into_bytes(),
+                qos: QoS::AtLeastOnce,
+                retained: false,
+            });
+        }
+    }
+}
 
 /// What ends every gateway that hears it, beside its own [`Topics::stop`].
 pub const STOP_ALL: &str = "STOP";
@@ -20,11 +70,11 @@ pub const STOP_ALL: &str = "STOP";
 /// The topics of one gateway.
 ///
 /// ```
-/// use omnigate_actors::recalc::Topics;
+/// use omnigate_actors::output::recalc::Topics;
 /// let topics = Topics::new("706462169")?;
 /// assert_eq!(topics.set(), "v2/706462169/sensors/set");
 /// assert!(Topics::new("a/b").is_err());
-/// # Ok::<(), omnigate_actors::recalc::GatewayIdError>(())
+/// # Ok::<(), omnigate_actors::output::recalc::GatewayIdError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
@@ -106,7 +156,7 @@ pub struct GatewayIdError;
 /// The payload of [`Topics::config`]: the channels of a type of meter.
 ///
 /// ```
-/// use omnigate_actors::recalc::config_payload;
+/// use omnigate_actors::output::recalc::config_payload;
 /// let profiles = wmbus::Profiles::embedded();
 /// let profile = profiles.find_by_key("KAM".parse()?, "OmniPower1").unwrap();
 /// assert!(config_payload(profile).starts_with(
@@ -181,7 +231,7 @@ impl Values {
 /// let stored = b"1\t\"accumulated-power\"\t2.06\n";
 /// # use omnigate_actors::clock::Stamp;
 /// let received_at = Stamp::Known("2020-10-25T10:08:00.9Z".parse()?);
-/// let payloads: Vec<_> = omnigate_actors::recalc::data_payloads(stored, received_at).collect();
+/// let payloads: Vec<_> = omnigate_actors::output::recalc::data_payloads(stored, received_at).collect();
 /// assert_eq!(
 ///     String::from_utf8(payloads.concat())?,
 ///     r#"{"channelNumber":1,"aggregateType":"Raw","dataType":"accumulated-power","value":2.06,"timestamp":"2020-10-25T10:08:00Z"}"#
@@ -189,9 +239,7 @@ impl Values {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn data_payloads(stored: &[u8], received_at: Stamp) -> impl Iterator<Item = Vec<u8>> {
-    let time = received_at.time();
-    // A time that a time stamp holds is one in whole seconds too.
-    let second = time.map(|time| Timestamp::from_second(time.as_second()).unwrap_or(time));
+    let second = received_at.time().map(whole_second);
     let mark = if received_at.is_estimated() {
         ",\"timestampEstimated\":true"
     } else {
@@ -218,6 +266,11 @@ pub fn stored_values(stored: &[u8]) -> impl Iterator<Item = [&[u8]; 3]> {
         let mut parts = line.splitn(3, |byte| *byte == b'\t');
         Some([parts.next()?, parts.next()?, parts.next()?])
     })
+}
+
+/// The time as it is written in payloads. A time that a time stamp holds is one in whole seconds too.
+pub(crate) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]
