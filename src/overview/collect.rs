@@ -10,7 +10,7 @@ use omnigate_actors::counters::{Count, Counters};
 use omnigate_actors::driver::status::{DriverStatus, StatusSender};
 use omnigate_actors::heard::Heard;
 use omnigate_actors::latest::Latest;
-use omnigate_actors::meter;
+use omnigate_actors::meter::{self, MeterId};
 use omnigate_actors::mqtt;
 use omnigate_actors::publisher::THE_BROKER;
 use omnigate_actors::sighting::Sighting;
@@ -75,7 +75,7 @@ impl Sources {
             outbox,
             actors,
             meters: self.meters(),
-            unknown: self.unknown.list().iter().map(unknown).collect(),
+            unknown: self.unknown(),
             counters: self.counters(),
         }
     }
@@ -154,6 +154,16 @@ impl Sources {
             read_at: latest.as_ref().map(|reading| reading.received_at),
             values,
         }
+    }
+
+    /// Some may be monitored since they were last heard.
+    fn unknown(&self) -> Vec<Unknown> {
+        let monitored = self.meters.snapshot();
+        let list = self.unknown.list();
+        let others = list
+            .iter()
+            .filter(|sighting| !monitored.contains_key(&MeterId::of(sighting.address)));
+        others.map(unknown).collect()
     }
 
     fn counters(&self) -> Vec<Counter> {
@@ -236,7 +246,8 @@ fn outbox(store: &DiskStore) -> Outbox {
         waiting: state.waiting as u64,
         sent: state.sent as u64,
         bytes: state.bytes,
-        oldest: state.oldest,
+        // The database may still have what was acknowledged a moment ago.
+        oldest: state.oldest.filter(|_| state.waiting + state.sent > 0),
         dropped: state.dropped + state.expired,
         disk,
         failing_since,

@@ -48,3 +48,13 @@ setInterval(() => {
   away(Date.now() - heard > 15000 || events.readyState !== EventSource.OPEN);
 }, 1000);
 tell(document);
+
+// Plots change slowly.
+if (document.getElementById("plots")) {
+  setInterval(async () => {
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("plots");
+    if (fresh) document.getElementById("plots").replaceWith(fresh);
+  }, 60000);
+}

@@ -6,11 +6,14 @@
 //! | path | shows |
 //! |---|---|
 //! | `/` | the page; it refreshes itself by server-sent events from `/events` |
+//! | `/meters/NAME` | a meter with its history as plots |
 //! | `/metrics` | figures for Prometheus |
 //! | `/healthz` | 200 if the gateway does its work, otherwise 503 and why, as JSON |
 
 mod events;
+mod history;
 mod metrics;
+mod plot;
 mod process;
 mod server;
 mod view;

@@ -8,13 +8,15 @@ use actix_web::dev::Server;
 use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::header::{self, ContentType};
 use actix_web::middleware::DefaultHeaders;
-use actix_web::web::{Data, ServiceConfig, get, resource, scope};
+use actix_web::web::{Data, Path, ServiceConfig, get, resource, scope};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Responder};
+use jiff::tz::TimeZone;
+use omnigate_actors::store::history::Span;
 use serde_json::json;
 
 use super::events::{Audience, Events};
 use super::metrics::{Format, metrics};
-use super::view;
+use super::view::{self, History};
 use crate::overview::Sources;
 
 /// Opens the port; the server runs when it is awaited. Tells the address, which is news if the port was 0.
@@ -60,6 +62,7 @@ fn paths_below(app: &mut ServiceConfig) {
     let script = asset(include_str!("live.js"), "text/javascript; charset=utf-8");
     let icon = asset(include_str!("icon.svg"), "image/svg+xml");
     app.service(resource("/").route(get().to(index)))
+        .service(resource("/meters/{name}").route(get().to(meter)))
         .service(resource("/events").route(get().to(events)))
         .service(resource("/healthz").route(get().to(healthz)))
         .service(resource("/metrics").route(get().to(figures)))
@@ -72,6 +75,36 @@ async fn index(audience: Data<Audience>) -> impl Responder {
     HttpResponse::Ok()
         .content_type(ContentType::html())
         .body(view::document(&audience.sources.overview()).into_string())
+}
+
+async fn meter(name: Path<String>, audience: Data<Audience>) -> impl Responder {
+    let sources = &audience.sources;
+    let overview = sources.overview();
+    let monitored = sources.meters.snapshot();
+    let known = monitored
+        .values()
+        .map(|meter| &meter.name)
+        .find(|known| known.to_string() == *name);
+    let shown = overview.meters.iter().find(|meter| meter.name == *name);
+    let (Some(known), Some(shown)) = (known, shown) else {
+        return HttpResponse::NotFound().body("no such meter is monitored\n");
+    };
+    let now = overview.time.as_second();
+    let history = History {
+        fine: sources.store.history(known, Span::Fine, now - DAY).await,
+        hours: sources
+            .store
+            .history(known, Span::Hour, now - 32 * DAY)
+            .await,
+    };
+    let latest = sources.latest.of(known);
+    let channels = latest
+        .as_ref()
+        .map_or(&[][..], |latest| &latest.profile.channels);
+    let page = view::document_of_meter(&overview, shown, channels, &history, &TimeZone::system());
+    HttpResponse::Ok()
+        .content_type(ContentType::html())
+        .body(page.into_string())
 }
 
 async fn events(audience: Data<Audience>) -> impl Responder {
@@ -133,6 +166,9 @@ const HEADERS: [(&str, &str); 4] = [
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 ];
+
+/// In seconds.
+const DAY: i64 = 86_400;
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;

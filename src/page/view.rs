@@ -1,5 +1,6 @@
 //! The page itself, as HTML. maud escapes every text that stands between tags or in attributes, wherever it came from.
 
+mod history;
 mod meters;
 mod stations;
 
@@ -10,6 +11,8 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::overview::{Actor, Counter, Overview, Trouble};
+
+pub(super) use self::history::{History, document as document_of_meter};
 
 /// A part of the page that can be put in the place of an older one.
 pub(super) struct Part {
@@ -185,7 +188,7 @@ fn time(time: Timestamp) -> Markup {
 }
 
 /// A decimal number with thin spaces between its thousands.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let (sign, number) = match number.strip_prefix('-') {
         Some(number) => ("\u{2212}", number),
         None => ("", number),

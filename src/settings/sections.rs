@@ -11,7 +11,7 @@ use omnigate_actors::driver::port::PortPath;
 use omnigate_actors::mqtt::{Broker, BrokerUrl, Tls};
 use omnigate_actors::secrets::Secret;
 use omnigate_actors::set_message;
-use omnigate_actors::store::disk::{self, Limits};
+use omnigate_actors::store::disk::{self, HistoryLimits, Limits};
 use serde::Deserialize;
 use wmbus::im871a::LinkMode;
 
@@ -339,6 +339,17 @@ pub struct Page {
     /// Default: `127.0.0.1:9480`, which only this machine reaches.
     #[serde(default, deserialize_with = "from_text")]
     pub listen: Listen,
+    /// So long the meters' history is kept for the plots; with 0 there is none. Days, 0 to 3650. Default: 31.
+    #[serde(default = "history_days")]
+    pub history_days: Bounded<0, 3650>,
+}
+
+impl Page {
+    /// How much history is kept. Without a page nobody looks at it.
+    pub fn history(&self) -> Option<HistoryLimits> {
+        let days = u32::try_from(self.history_days.number()).ok()?;
+        (self.enabled && days > 0).then_some(HistoryLimits::days(days))
+    }
 }
 
 /// `[profiles]`: what is known of types of meters.
@@ -430,6 +441,10 @@ const fn max_size() -> Bounded<1, 65_536> {
 
 const fn status_interval() -> Bounded<10, 3600> {
     Bounded::constant::<60>()
+}
+
+const fn history_days() -> Bounded<0, 3650> {
+    Bounded::constant::<31>()
 }
 
 const fn yes() -> bool {

@@ -30,7 +30,7 @@ use omnigate_actors::rejects::Rejects;
 use omnigate_actors::secrets::Secret;
 use omnigate_actors::set_message::Afterthoughts;
 use omnigate_actors::status::StatusBoard;
-use omnigate_actors::store::disk::{DiskStore, Restored};
+use omnigate_actors::store::disk::{self, DiskStore, Restored};
 use omnigate_actors::store::meter_table::MeterTable;
 use omnigate_actors::supervision::heartbeat::{Heartbeat, Limits};
 use omnigate_actors::supervision::{Child, Event, Root, supervise_on};
@@ -178,7 +178,10 @@ impl Gateway {
 
         let (store, restored) = DiskStore::open(
             &settings.gateway.state_dir,
-            settings.outbox.limits(),
+            disk::Limits {
+                history: settings.page.history(),
+                ..settings.outbox.limits()
+            },
             Arc::clone(&table) as _,
             Arc::clone(&counters),
             log.new(o!("part" => "store")),

@@ -26,6 +26,7 @@ mod keys_never_leave_the_gateway;
 mod meters_are_listed;
 mod mistakes_are_named;
 mod one_json_object_for_each_telegram;
+mod pictures_of_the_page;
 mod profiles_change_while_it_runs;
 mod readings_reach_the_broker;
 mod setup_makes_settings_that_work;

@@ -8,20 +8,31 @@ use crate::overview::{Condition, Meter, Unknown, Value};
 /// All monitored meters.
 pub(super) fn table(meters: &[Meter]) -> Markup {
     html! {
-        div.scroll id="meters" {
+        div.scroll id=(TABLE) {
             @if meters.is_empty() {
                 p.none { "No meters are monitored. The cloud, or whoever commands this gateway, has named none yet." }
             } @else {
-                table.meters {
-                    thead {
-                        tr {
-                            th scope="col" { "Meter" } th scope="col" { "State" } th scope="col" { "Latest values" }
-                            th scope="col" { "Signal" } th scope="col" { "Heard" }
-                        }
-                    }
-                    tbody { @for meter in meters { (row(meter)) } }
+                (rows(meters))
+            }
+        }
+    }
+}
+
+/// One of them, on a page of its own.
+pub(super) fn alone(meter: &Meter) -> Markup {
+    html! { div.scroll { (rows(std::slice::from_ref(meter))) } }
+}
+
+fn rows(meters: &[Meter]) -> Markup {
+    html! {
+        table.meters {
+            thead {
+                tr {
+                    th scope="col" { "Meter" } th scope="col" { "State" } th scope="col" { "Latest values" }
+                    th scope="col" { "Signal" } th scope="col" { "Heard" }
                 }
             }
+            tbody { @for meter in meters { (row(meter)) } }
         }
     }
 }
@@ -43,7 +54,7 @@ fn row(meter: &Meter) -> Markup {
     html! {
         tr id=(id(meter)) {
             th scope="row" {
-                (meter.name)
+                a href=(format_args!("/meters/{}", meter.name)) { (meter.name) }
                 small { (meter.model) }
             }
             td { (condition(&meter.condition)) }

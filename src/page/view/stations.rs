@@ -100,11 +100,11 @@ fn broker(overview: &Overview) -> Markup {
     station("Broker", broker.connected, state, &facts)
 }
 
-/// The last part of a path, which tells enough.
+/// What tells one dongle's port from another's.
 fn short(path: &str) -> &str {
-    match path.rsplit_once('/') {
-        Some((folders, name)) if folders.len() > "/dev".len() => name,
-        _ => path,
+    match path.rsplit_once("/by-id/") {
+        Some((_, name)) => name,
+        None => path,
     }
 }
 

@@ -90,7 +90,7 @@ fn nothing_from_outside_becomes_html() {
     let document = document(&overview).into_string();
     assert!(!document.contains("<script>"), "{document}");
     assert!(!document.contains("\"'&"), "{document}");
-    assert_eq!(document.matches("&lt;script&gt;").count(), 21, "{document}");
+    assert_eq!(document.matches("&lt;script&gt;").count(), 22, "{document}");
 }
 
 #[test]

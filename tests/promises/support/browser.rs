@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -117,6 +118,29 @@ impl Browser {
     pub fn text(&mut self) -> String {
         let text = self.evaluate("document.body.innerText");
         text.as_str().unwrap().to_owned()
+    }
+
+    /// Takes a picture of the whole page, so many pixels wide.
+    pub fn picture(&mut self, width: u32, dark: bool, to: &Path) {
+        let metrics =
+            json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600});
+        self.command("Emulation.setDeviceMetricsOverride", &metrics);
+        let scheme =
+            json!({"name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" }});
+        self.command("Emulation.setEmulatedMedia", &json!({"features": [scheme]}));
+        let height = self.evaluate("document.documentElement.scrollHeight");
+        let whole = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
+        let how = json!({"format": "png", "clip": whole, "captureBeyondViewport": true});
+        let picture = self.command("Page.captureScreenshot", &how);
+        let mut decode = Command::new("base64")
+            .arg("--decode")
+            .stdin(Stdio::piped())
+            .stdout(File::create(to).unwrap())
+            .spawn()
+            .unwrap();
+        let data = picture["data"].as_str().unwrap().as_bytes();
+        decode.stdin.take().unwrap().write_all(data).unwrap();
+        assert!(decode.wait().unwrap().success());
     }
 
     fn command(&mut self, method: &str, parameters: &Value) -> Value {

@@ -21,6 +21,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use super::backlog::Scan;
 use super::batch::{Batch, Insert, Stored};
 use super::failure::Failure;
+use super::history::{self, HistoryLimits, Question};
 use super::meters::{self, StoredMeter};
 use super::row::Seq;
 use super::schema;
@@ -28,6 +29,7 @@ use super::stamps::{self, Undated};
 use super::turns::{Line, Place};
 use crate::clock::Stamp;
 use crate::meter::MeterName;
+use crate::store::history::{Ended, Points};
 use crate::store::outbox::{NewRow, RowId};
 
 /// An open database.
@@ -37,6 +39,8 @@ pub(super) struct Database {
     boot: String,
     page_size: u64,
     forcing: bool,
+    /// About how many points the history has.
+    points: u64,
 }
 
 /// One transaction.
@@ -45,12 +49,23 @@ pub(super) struct Commit<'a> {
     pub(super) batch: Batch,
     /// The set of monitored meters, if it changed.
     pub(super) meters: Option<&'a [StoredMeter]>,
+    /// The history's part.
+    pub(super) history: History,
     /// Rows received before this go.
     pub(super) too_old: Option<Timestamp>,
     /// When the system was started, while the clock is right.
     pub(super) boot_time: Option<Timestamp>,
     /// With all commits before it, it is on disk for certain.
     pub(super) force: bool,
+}
+
+/// What is done about the history in a transaction.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Points that are complete.
+    pub(super) ended: Vec<Ended>,
+    /// Points that are too old at this second go, and more if there are too many.
+    pub(super) sweep: Option<(i64, HistoryLimits)>,
 }
 
 /// What a transaction has led to.
@@ -99,11 +114,13 @@ impl Database {
         schema::migrate(&mut connection)?;
         // A database that was made with another page size keeps it.
         let page_size = pragma_value(&connection, "PRAGMA page_size")?;
+        let points = history::count(&connection)?;
         let database = Self {
             connection,
             boot: boot.to_owned(),
             page_size,
             forcing: false,
+            points,
         };
         database.check()?;
         Ok(database)
@@ -206,11 +223,17 @@ impl Database {
             meters::replace(connection, meters)?;
         }
         remember(connection, &commit.batch)?;
+        history::write(connection, &commit.history.ended)?;
+        let mut points = self.points + commit.history.ended.len() as u64;
+        if let Some((now, limits)) = commit.history.sweep {
+            points = history::sweep(connection, now, limits)?;
+        }
         let mut outcome = Outcome::default();
         if let Some(before) = commit.too_old {
             drop_too_old(connection, before, &mut outcome.too_old)?;
         }
-        let limit = limit_bytes / self.page_size;
+        // The history has room of its own.
+        let limit = (limit_bytes + points * history::POINT_BYTES) / self.page_size;
         drop_beyond_limit(connection, limit, &mut outcome.beyond_limit)?;
         let in_use = pages_in_use(connection)?;
         outcome.nearly_full = in_use > limit / 10 * 9;
@@ -221,6 +244,7 @@ impl Database {
             connection.execute("UPDATE gateway SET forced = forced + 1", [])?;
         }
         transaction.commit()?;
+        self.points = points;
         Ok(outcome)
     }
 
@@ -235,6 +259,11 @@ impl Database {
         ))?;
         let rows = select.query_map(params![place.0, seq.0, at_most as i64], stored)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Points of a meter's history.
+    pub(super) fn history(&self, question: &Question) -> Result<Points, Failure> {
+        history::read(&self.connection, question)
     }
 
     /// Copies the log into the database, so that the log can begin anew in the place that it has.

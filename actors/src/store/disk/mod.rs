@@ -10,6 +10,7 @@
 //! * A reading that came while the clock was not right waits until it is, and has the right time then. One of an earlier start of the system
 //!   goes out last, with a time that is marked as estimated, or is dropped (`stamps`).
 //! * A row whose handling failed its taker twice is given back as rejected, across restarts.
+//! * What meters said over time is kept thinned out, for plots; of that a crash costs at most the points of the present hour (`history`).
 //! * A disk that is full, read-only, failing or hanging is a state: readings continue from memory, in the same order, as far as that
 //!   reaches, and go to the disk when it works again. A damaged database is moved aside, and a new one begun with what can be rescued.
 //!
@@ -24,6 +25,7 @@ mod backlog;
 mod batch;
 mod database;
 mod failure;
+mod history;
 mod link;
 mod meters;
 mod rescue;
@@ -48,15 +50,19 @@ use std::time::{Duration, Instant};
 use slog::Logger;
 use tokio::sync::{Notify, oneshot, watch};
 
+use self::history::Question;
 use self::shared::Shared;
 use self::state_dir::StateDir;
 use self::worker::Worker;
 use crate::clock;
 use crate::counters::Counters;
+use crate::meter::MeterName;
 use crate::raw_telegram::RawTelegram;
+use crate::store::history::{Points, Span};
 use crate::store::outbox::{NewRow, OutboxState, Row, RowId};
 use crate::supervision::catch;
 
+pub use self::history::HistoryLimits;
 pub use self::meters::StoredMeter;
 pub use self::shared::Health;
 pub use self::stamps::Undated;
@@ -66,12 +72,14 @@ pub use self::stamps::Undated;
 pub struct Limits {
     /// What was pushed longer ago survives a power cut. Zero: before it is sent.
     pub sync_interval: Duration,
-    /// Size of the database in bytes, free space in it not counted. Beyond it the oldest readings go.
+    /// Size of the database in bytes, free space in it and the history not counted. Beyond it the oldest readings go.
     pub bytes: u64,
     /// Older readings go.
     pub max_age: Option<Duration>,
     /// Bytes in memory of readings that the disk did not take. Beyond it the oldest go.
     pub memory: usize,
+    /// How much history is kept, if any is.
+    pub history: Option<HistoryLimits>,
     /// Bytes of SQLite's log when it is copied into the database. It takes about that much room beside the database.
     pub log: u32,
     /// What becomes of readings whose time was never known.
@@ -79,13 +87,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 5 s; 256 MiB, which is about a million readings; no limit by age; 16 MiB; 4 MiB; an estimate.
+    /// 5 s; 256 MiB, which is about a million readings; no limit by age; 16 MiB; no history; 4 MiB; an estimate.
     fn default() -> Self {
         Self {
             sync_interval: Duration::from_secs(5),
             bytes: 256 << 20,
             max_age: None,
             memory: 16 << 20,
+            history: None,
             log: 4 << 20,
             undated: Undated::Estimate,
         }
@@ -126,7 +135,11 @@ impl DiskStore {
         counters: Arc<Counters>,
         log: Logger,
     ) -> std::io::Result<(Self, Restored)> {
-        let shared = Arc::new(Shared::new(limits.memory, counters));
+        let shared = Arc::new(Shared::new(
+            limits.memory,
+            limits.history.is_some(),
+            counters,
+        ));
         let (restored, receiver) = oneshot::channel();
         let place = Box::new(StateDir::new(state_dir));
         let mut worker = Worker::new(
@@ -210,6 +223,16 @@ impl DiskStore {
     /// Waits until all that was given before is on disk for certain. `false` if the disk does not work.
     pub async fn flush(&self) -> bool {
         self.shared.flush().await.unwrap_or(false)
+    }
+
+    /// The points of a meter's history from this second on; none if the database does not work, or too many have asked.
+    pub async fn history(&self, meter: &MeterName, span: Span, since: i64) -> Points {
+        let question = Question {
+            meter: meter.clone(),
+            span,
+            since,
+        };
+        self.shared.ask(question).await.unwrap_or_default()
     }
 
     /// How many readings are not on disk.

@@ -8,7 +8,7 @@ use super::failure::Failure;
 const APPLICATION_ID: i64 = 0x6F6D_6E67;
 
 /// One script per version, in order. A script that was released is never changed; what comes later is a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// * `reading`: the outbox. `seq` rises with every row, so the oldest is the lowest. `place` is the order in which rows go out.
 ///   `received_at` is in milliseconds: where `boot` is null since 1970, UTC; where it is empty too, but estimated; otherwise since the start
@@ -43,6 +43,29 @@ const VERSION_1: &str = "
         forced INTEGER NOT NULL
     ) STRICT;
     INSERT INTO gateway (id, meters_known, forced) VALUES (1, 0, 0);
+";
+
+/// * `series`: the channels of meters that have a history.
+/// * `history`: its points. `span` is a point's length and `start` its beginning since 1970, UTC, both in seconds.
+const VERSION_2: &str = "
+    CREATE TABLE series (
+        id INTEGER PRIMARY KEY,
+        manufacturer_key TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        channel INTEGER NOT NULL,
+        UNIQUE (manufacturer_key, device_id, channel)
+    ) STRICT;
+    CREATE TABLE history (
+        series INTEGER NOT NULL,
+        span INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        mean REAL NOT NULL,
+        low REAL NOT NULL,
+        high REAL NOT NULL,
+        last REAL NOT NULL,
+        PRIMARY KEY (series, span, start)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings a database to this version; an empty one too. Either all of it happens or nothing.

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::backlog::Backlog;
+use super::history::Question;
 use super::worker::MANY_DELETIONS;
 use crate::counters::{Count, Counters};
 use crate::raw_telegram::RawTelegram;
+use crate::store::history::{Points, Recorder};
 use crate::store::outbox::{NewRow, OutboxState, Row, RowId};
 
 /// How the database is doing.
@@ -30,6 +32,8 @@ pub enum Health {
 
 pub(super) struct Shared {
     front: Mutex<Front>,
+    /// The history that is not on disk, if there is to be one. Not locked together with `front`.
+    history: Option<Mutex<Recorder>>,
     work: Condvar,
     /// Whoever takes readings waits for this.
     pub(super) taker: Notify,
@@ -44,6 +48,7 @@ pub(super) struct Front {
     pub(super) deletions_since: Option<Instant>,
     pub(super) meters: MetersToWrite,
     pub(super) flushes: Vec<oneshot::Sender<bool>>,
+    pub(super) questions: Vec<(Question, oneshot::Sender<Points>)>,
     pub(super) stop: bool,
     /// Bytes in use in the database.
     pub(super) bytes: u64,
@@ -69,12 +74,13 @@ pub(super) enum MetersToWrite {
 }
 
 impl Shared {
-    pub(super) fn new(memory_limit: usize, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(memory_limit: usize, history: bool, counters: Arc<Counters>) -> Self {
         let front = Front {
             backlog: Backlog::new(memory_limit),
             deletions_since: None,
             meters: MetersToWrite::Nothing,
             flushes: Vec::new(),
+            questions: Vec::new(),
             stop: false,
             bytes: 0,
             oldest: None,
@@ -85,6 +91,7 @@ impl Shared {
         };
         Self {
             front: Mutex::new(front),
+            history: history.then(Mutex::default),
             work: Condvar::new(),
             taker: Notify::new(),
             health: watch::Sender::new(Health::Opening),
@@ -94,6 +101,11 @@ impl Shared {
 
     pub(super) fn front(&self) -> MutexGuard<'_, Front> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history(&self) -> Option<MutexGuard<'_, Recorder>> {
+        let history = self.history.as_ref()?;
+        Some(history.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tells the database's thread that there is something to do.
@@ -136,6 +148,9 @@ impl Shared {
         now: Instant,
     ) {
         let telegram = Some(telegram).filter(RawTelegram::is_lossless);
+        if let Some(mut history) = self.history() {
+            history.record(&reading);
+        }
         let mut front = self.front();
         let first = front.backlog.unwritten() == 0;
         let dropped = front.backlog.push(reading, memory, telegram, now);
@@ -216,6 +231,17 @@ impl Shared {
         receiver
     }
 
+    /// Asks for points. With too many questions waiting, the answer's sender is dropped.
+    pub(super) fn ask(&self, question: Question) -> oneshot::Receiver<Points> {
+        let (sender, receiver) = oneshot::channel();
+        let mut front = self.front();
+        if front.questions.len() < QUESTIONS {
+            front.questions.push((question, sender));
+            self.wake(front);
+        }
+        receiver
+    }
+
     pub(super) fn stop(&self) {
         let mut front = self.front();
         front.stop = true;
@@ -241,6 +267,9 @@ impl Front {
             .is_some_and(|since| now.saturating_duration_since(since) > PATIENCE)
     }
 }
+
+/// Questions for the history that may wait at once.
+const QUESTIONS: usize = 16;
 
 /// A transaction that takes longer is a failing disk.
 const PATIENCE: Duration = Duration::from_secs(10);

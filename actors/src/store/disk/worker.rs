@@ -9,7 +9,7 @@ use slog::{Logger, error, info, warn};
 use tokio::sync::oneshot;
 
 use super::age::Age;
-use super::database::Commit;
+use super::database::{Commit, History};
 use super::failure::Failure;
 use super::link::Link;
 use super::schedule::{Schedule, Step, Waiting};
@@ -35,6 +35,10 @@ pub(super) struct Worker {
     /// When the system was started, while the clock is right.
     boot_time: Option<Timestamp>,
     told_of_clock: bool,
+    recorded_at: Option<Instant>,
+    swept_at: Option<Instant>,
+    /// What is committed now is the last.
+    stopping: bool,
     /// Gets the stored meters, once.
     restored: Option<oneshot::Sender<Option<Vec<StoredMeter>>>>,
 }
@@ -61,6 +65,9 @@ impl Worker {
             tidied_at: None,
             boot_time: None,
             told_of_clock: false,
+            recorded_at: None,
+            swept_at: None,
+            stopping: false,
             restored: Some(restored),
         }
     }
@@ -104,7 +111,7 @@ impl Worker {
     fn work(&mut self, now: Instant) -> Option<Instant> {
         if self.link.retry_at().is_some_and(|at| now < at) {
             let loaded = self.load(now);
-            self.answer_flushes();
+            self.answer();
             return if loaded {
                 Some(now)
             } else {
@@ -115,7 +122,7 @@ impl Worker {
             self.reconnect_if_useless(now);
         }
         if self.link.database().is_none() && !self.open(now) {
-            self.answer_flushes();
+            self.answer();
             return self.link.retry_at();
         }
         let step = match self.link.retry_at() {
@@ -131,7 +138,7 @@ impl Worker {
             Step::Wait(_) | Step::Sleep => self.tidy(now),
         }
         let loaded = self.load(now);
-        self.answer_flushes();
+        self.answer();
         match step {
             Step::Wait(until) if !loaded => Some(until),
             Step::Sleep if !loaded => None,
@@ -144,15 +151,18 @@ impl Worker {
         if self.link.database().is_none() {
             self.open(now);
         }
+        self.stopping = self.shared.history().is_some();
         while self.link.database().is_some()
-            && !(self.all_on_disk() && self.shared.front().backlog.deletions() == 0)
+            && (self.stopping
+                || !(self.all_on_disk() && self.shared.front().backlog.deletions() == 0))
         {
             self.commit(now, true);
+            self.stopping = false;
             if self.link.retry_at().is_some() {
                 break;
             }
         }
-        self.answer_flushes();
+        self.answer();
         let left = self.shared.front().backlog.unwritten();
         if left > 0 {
             error!(self.log, "readings are lost: the database does not take them"; "readings" => left);
@@ -267,6 +277,7 @@ impl Worker {
             MetersToWrite::Set => self.meters.stored(false),
             MetersToWrite::Everything => self.meters.stored(true),
         };
+        let history = self.history(now);
         let Some(database) = self.link.database() else {
             return;
         };
@@ -275,6 +286,7 @@ impl Worker {
             meters: meters.as_deref(),
             too_old: self.too_old.take(),
             boot_time: self.boot_time,
+            history,
             force,
         };
         let done = database
@@ -320,10 +332,39 @@ impl Worker {
                 front.backlog.not_written(batch);
                 front.meters = front.meters.max(to_write);
                 drop(front);
+                if let Some(mut recorder) = self.shared.history() {
+                    recorder.give_back(commit.history.ended);
+                }
                 self.fail(now, &failure);
             }
         }
         self.shared.taker.notify_one();
+    }
+
+    /// What of the history is to be written with this commit: now and then what is complete, and at the end everything.
+    fn history(&mut self, now: Instant) -> History {
+        let (Some(limits), Some(mut recorder)) = (self.limits.history, self.shared.history())
+        else {
+            return History::default();
+        };
+        let due =
+            |at: Option<Instant>, interval| at.is_none_or(|at| now.duration_since(at) >= interval);
+        let ended = if self.stopping {
+            recorder.take_all()
+        } else if due(self.recorded_at, RECORD_INTERVAL) {
+            self.recorded_at = Some(now);
+            recorder.take_ended(clock::now())
+        } else {
+            Vec::new()
+        };
+        let sweep = !ended.is_empty() && due(self.swept_at, SWEEP_INTERVAL);
+        if sweep {
+            self.swept_at = Some(now);
+        }
+        History {
+            ended,
+            sweep: sweep.then(|| (clock::now().as_second(), limits)),
+        }
     }
 
     /// Fills the window on the disk. Answers whether there was anything to do.
@@ -393,6 +434,29 @@ impl Worker {
             && self.schedule.all_forced()
     }
 
+    /// Answers those who wait for the disk.
+    fn answer(&mut self) {
+        self.answer_flushes();
+        self.answer_questions();
+    }
+
+    /// What memory holds comes on top of what can be read. A disk that fails here fails its next commit too.
+    fn answer_questions(&mut self) {
+        let questions = std::mem::take(&mut self.shared.front().questions);
+        for (question, answer) in questions {
+            let read = self
+                .link
+                .database()
+                .map(|database| database.history(&question));
+            let mut points = read.and_then(Result::ok).unwrap_or_default();
+            if let Some(recorder) = self.shared.history() {
+                recorder.add_to(&mut points, &question.meter, question.span);
+            }
+            // Whoever asked may have gone.
+            let _ = answer.send(points);
+        }
+    }
+
     fn answer_flushes(&mut self) {
         let failing = self.link.retry_at().is_some();
         if failing || self.all_on_disk() {
@@ -409,6 +473,11 @@ pub(super) const MANY_DELETIONS: usize = 4096;
 
 /// How often to look at a clock that is not right.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often complete points of the history are looked for.
+const RECORD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often points of the history are looked for that are too old.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How often to look whether the file should be smaller.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 mod failing;
 mod files;
+mod history;
 mod limits;
 mod model;
 mod power_cut;

@@ -124,7 +124,11 @@ impl Run {
         set: &Arc<Set>,
         now: Instant,
     ) -> Self {
-        let shared = Arc::new(Shared::new(limits.memory, Arc::new(Counters::new())));
+        let shared = Arc::new(Shared::new(
+            limits.memory,
+            limits.history.is_some(),
+            Arc::new(Counters::new()),
+        ));
         let (sender, restored) = oneshot::channel();
         let source = Arc::clone(set) as Arc<dyn MetersSource>;
         let worker = Worker::new(
