@@ -10,21 +10,25 @@
 
 mod support;
 
+mod a_bad_disk_stops_nothing;
 mod a_broker_may_want_tls_and_a_password;
 mod a_missing_dongle_costs_nothing_and_a_present_one_has_one_owner;
 mod a_restart_forgets_nothing;
 mod a_set_message_is_answered_entry_by_entry;
 mod a_wrong_key_publishes_nothing_and_the_right_one_heals;
 mod broker_away_and_back;
+mod chaos_loses_nothing;
 mod doubtful_set_entries_are_told;
 mod driver_daemon_and_gateway_survive_each_other;
 mod explanations_have_colours_on_a_terminal;
 mod failing_actors_are_restarted;
 mod file_source_loses_nothing;
 mod home_assistant_finds_the_meters;
+mod it_does_not_grow;
 mod keys_never_leave_the_gateway;
 mod meters_are_listed;
 mod mistakes_are_named;
+mod nobody_is_fooled_by_a_recording;
 mod one_json_object_for_each_telegram;
 mod pictures_of_the_page;
 mod profiles_change_while_it_runs;

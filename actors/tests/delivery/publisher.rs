@@ -179,8 +179,9 @@ fn nothing_is_lost_while_the_network_breaks_again_and_again() {
             publisher.publish(readings.next_of(1));
         }
         match round % 4 {
-            // In the middle of many messages.
-            0 | 2 => network.cut(),
+            // In the middle of many messages, and of one.
+            0 => network.cut(),
+            2 => network.cut_after(5000 + round),
             1 => {
                 network.refuse(true);
                 network.cut();
@@ -188,7 +189,9 @@ fn nothing_is_lost_while_the_network_breaks_again_and_again() {
                 network.refuse(false);
             }
             _ => {
+                network.delay(Duration::from_millis(20));
                 wait_until_empty(&publisher);
+                network.delay(Duration::ZERO);
                 continue;
             }
         }

@@ -30,6 +30,7 @@ pub struct Options {
     log: String,
     sections: String,
     environment: Vec<(String, String)>,
+    shell: Option<String>,
 }
 
 impl Options {
@@ -50,7 +51,12 @@ impl Options {
 
     /// A gateway at this broker that reads its telegrams from the FIFO of a driver daemon.
     pub fn fifo(broker: &Broker, path: &str) -> Self {
-        Self::with_driver(broker, &format!("source = \"fifo\"\npath = \"{path}\"\n"))
+        Self::fifo_at(&broker.url(), path)
+    }
+
+    /// The same at the broker with this address.
+    pub fn fifo_at(url: &str, path: &str) -> Self {
+        Self::at(url, &format!("source = \"fifo\"\npath = \"{path}\"\n"))
     }
 
     /// A gateway that reads its telegrams from standard input and reaches its broker through a door.
@@ -86,6 +92,7 @@ impl Options {
             log: "syslog = false\n".to_owned(),
             sections: String::new(),
             environment: Vec::new(),
+            shell: None,
         }
     }
 
@@ -140,6 +147,12 @@ impl Options {
         self
     }
 
+    /// Started by a shell that does this first.
+    pub fn in_shell(mut self, script: &str) -> Self {
+        self.shell = Some(format!("{script}; exec \"$0\" \"$@\""));
+        self
+    }
+
     /// With faults injected, in the language of `OMNIGATE_FAULTS`.
     pub fn faults(self, faults: &str) -> Self {
         self.environment("OMNIGATE_FAULTS", faults)
@@ -172,7 +185,15 @@ impl Options {
         );
         let path = folder.path().join(SETTINGS);
         std::fs::write(&path, settings).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_omnigate"));
+        let program = env!("CARGO_BIN_EXE_omnigate");
+        let mut command = match self.shell {
+            None => Command::new(program),
+            Some(script) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &script, program]);
+                shell
+            }
+        };
         command
             .arg("run")
             .arg("--config")

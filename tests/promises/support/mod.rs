@@ -8,7 +8,10 @@ pub mod certificates;
 pub mod door;
 pub mod gateway;
 pub mod http;
+#[path = "../../../actors/tests/delivery/support/network.rs"]
+pub mod network;
 pub mod process;
+pub mod random;
 pub mod rsyslog;
 pub mod secrets;
 pub mod service_manager;
@@ -43,4 +46,11 @@ pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         );
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A number that a variable of the environment gives: the test is to run longer, or as it did before.
+pub fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|error| panic!("{name}: {error}")))
 }

@@ -1,5 +1,6 @@
 //! A client of the broker that sees every message and can send some.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -143,6 +144,21 @@ impl Subscriber {
             .publish(mqtt::Message::new_retained(topic, payload, 1))
             .wait()
             .unwrap();
+    }
+
+    /// Waits until everything that the broker has acknowledged by now has come, and if the broker is new, until we are subscribed there.
+    pub fn catch_up(&self) {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let (topic, call) = ("observer/caught-up", CALLS.fetch_add(1, SeqCst).to_string());
+        wait_for("the subscriber to catch up", || {
+            self.try_publish(topic, &call);
+            std::thread::sleep(Duration::from_millis(20));
+            let received = self.received.lock().unwrap();
+            received
+                .iter()
+                .any(|message| message.topic == topic && message.payload == call)
+                .then_some(())
+        });
     }
 
     fn wait_until_subscribed(&self) {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +21,10 @@ struct State {
     mute: AtomicBool,
     /// New connections are closed at once.
     refusing: AtomicBool,
+    /// Everything arrives so late, in milliseconds.
+    late: AtomicU64,
+    /// After so many further bytes all connections break.
+    breaks_after: Mutex<Option<usize>>,
     connections: Mutex<Vec<TcpStream>>,
 }
 
@@ -68,11 +72,35 @@ impl Network {
         self.state.refusing.store(refusing, SeqCst);
     }
 
+    /// From now on everything arrives so late.
+    pub fn delay(&self, by: Duration) {
+        self.state.late.store(by.as_millis() as u64, SeqCst);
+    }
+
     /// Breaks all connections.
     pub fn cut(&self) {
-        for connection in self.state.connections.lock().unwrap().drain(..) {
+        self.state.cut();
+    }
+
+    /// Breaks all connections after so many further bytes, wherever that is in a packet.
+    pub fn cut_after(&self, bytes: usize) {
+        *self.state.breaks_after.lock().unwrap() = Some(bytes);
+    }
+}
+
+impl State {
+    fn cut(&self) {
+        for connection in self.connections.lock().unwrap().drain(..) {
             connection.shutdown(Shutdown::Both).ok();
         }
+    }
+
+    /// How many of these bytes may pass; `None`: all.
+    fn pass(&self, count: usize) -> Option<usize> {
+        let mut left = self.breaks_after.lock().unwrap();
+        let few = left.filter(|&few| few < count);
+        *left = left.filter(|_| few.is_none()).map(|left| left - count);
+        few
     }
 }
 
@@ -91,8 +119,13 @@ fn pump(from: &TcpStream, to: &TcpStream, state: &Arc<State>, from_broker: bool)
             if from_broker && state.mute.load(SeqCst) {
                 continue;
             }
-            if to.write_all(&buffer[..count]).is_err() {
+            thread::sleep(Duration::from_millis(state.late.load(SeqCst)));
+            let passing = state.pass(count);
+            if to.write_all(&buffer[..passing.unwrap_or(count)]).is_err() {
                 break;
+            }
+            if passing.is_some() {
+                state.cut();
             }
         }
         from.shutdown(Shutdown::Both).ok();

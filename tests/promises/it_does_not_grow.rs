@@ -1,0 +1,227 @@
+//! Soak: however long it runs, the gateway takes no more memory, descriptors, threads and disk at the end than after half of the time,
+//! although actors are restarted and the broker goes away now and then. Not after the first tenth: the first panic of each actor and the first
+//! outages take memory once, and the database stays as large as its longest backlog was.
+//!
+//! `OMNIGATE_SOAK_TELEGRAMS` says how many telegrams it gets, 200,000 unless it does:
+//!
+//!     OMNIGATE_SOAK_TELEGRAMS=1000000 cargo test --locked --features fault-injection --test promises it_does_not_grow -- --ignored --nocapture
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use omnigate::simulate::VirtualMeter;
+use paho_mqtt as mqtt;
+
+use crate::support::broker::Broker;
+use crate::support::door::Door;
+use crate::support::from_environment;
+use crate::support::gateway::{GATEWAY, Gateway, Options};
+use crate::support::subscriber::Subscriber;
+use crate::support::telegrams::{KEY, set_message};
+use crate::support::wait_for;
+
+#[test]
+#[ignore = "takes a minute or more"]
+fn in_memory_descriptors_threads_and_disk() {
+    let telegrams = from_environment("OMNIGATE_SOAK_TELEGRAMS").unwrap_or(200_000) as usize;
+    let broker = Broker::start();
+    let door = Door::to(&broker);
+    let folder = tempfile::tempdir().unwrap();
+    // Once in each tenth of the first half but the first something fails, and once after it.
+    let at = |tenth: usize| telegrams / 10 * tenth + telegrams / 20;
+    let faults = format!(
+        "parser:panic:{},dispatcher:error:{},publisher:panic:{},meter_handler:panic:{},meter_handler:stop:{}",
+        at(2),
+        at(3),
+        at(4),
+        at(5),
+        at(6)
+    );
+    let mut gateway = Options::behind(&door)
+        .state_dir(folder.path())
+        .faults(&faults)
+        .start();
+    monitor(&gateway, &broker);
+    let arrived = count_data(&broker);
+
+    let mut meters = Meters::new();
+    let start = Instant::now();
+    let mut half_way = Use::default();
+    let mut last = Use::default();
+    for tenth in 1..=10 {
+        // One before the first look too: what an outage takes is taken once.
+        let outage = matches!(tenth, 1 | 4 | 8);
+        if outage {
+            door.shut();
+        }
+        for number in 0..telegrams / 10 {
+            if outage && number == telegrams / 100 {
+                door.open();
+            }
+            gateway.feed([meters.next().as_str()]);
+        }
+        // What an actor had in hand when it failed is lost.
+        let owed = 4 * (telegrams / 10 * tenth - FAULTS) as u64;
+        while arrived.load(SeqCst) < owed {
+            let before = arrived.load(SeqCst);
+            wait_for("further readings", || {
+                (arrived.load(SeqCst) > before).then_some(())
+            });
+        }
+        last = Use::of(&gateway, folder.path());
+        eprintln!(
+            "soak: {} telegrams in {:.0?}: {last:?}",
+            telegrams / 10 * tenth,
+            start.elapsed()
+        );
+        if tenth == 5 {
+            half_way = last;
+        }
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
+    let output = gateway.output();
+    for actor in ["parser", "dispatcher", "publisher", "meter_handler"] {
+        let told = output
+            .lines()
+            .any(|line| line.contains("restarting") && line.contains(actor));
+        assert!(told, "no restart of {actor}");
+    }
+    last.is_no_more_than(&half_way);
+}
+
+/// What the program takes of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Use {
+    resident_kib: u64,
+    descriptors: u64,
+    threads: u64,
+    database_kib: u64,
+}
+
+impl Use {
+    fn of(gateway: &Gateway, state_dir: &Path) -> Self {
+        let process = format!("/proc/{}", gateway.id());
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let number = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let size = |name: &str| fs::metadata(state_dir.join(name)).map_or(0, |file| file.len());
+        Self {
+            resident_kib: number("VmRSS:"),
+            descriptors: fs::read_dir(format!("{process}/fd")).unwrap().count() as u64,
+            threads: number("Threads:"),
+            database_kib: (size("omnigate.db") + size("omnigate.db-wal")) / 1024,
+        }
+    }
+
+    /// Within five per cent; of a few threads and descriptors, one or two may be on their way.
+    fn is_no_more_than(&self, earlier: &Self) {
+        for (what, now, then) in [
+            (
+                "resident memory, KiB",
+                self.resident_kib,
+                earlier.resident_kib,
+            ),
+            ("descriptors", self.descriptors, earlier.descriptors),
+            ("threads", self.threads, earlier.threads),
+            ("database, KiB", self.database_kib, earlier.database_kib),
+        ] {
+            let more = now.saturating_sub(then);
+            assert!(
+                more <= 2 || more * 20 <= then,
+                "{what}: {now} and half-way {then}"
+            );
+        }
+    }
+}
+
+/// Meters that take turns.
+struct Meters {
+    meters: Vec<VirtualMeter>,
+    turn: usize,
+    now: Timestamp,
+}
+
+impl Meters {
+    fn new() -> Self {
+        let now = Timestamp::now();
+        let of = |number| {
+            let interval = Duration::from_secs(16);
+            VirtualMeter::new(
+                meter(number).parse().unwrap(),
+                KEY.parse().unwrap(),
+                interval,
+                now,
+            )
+        };
+        Self {
+            meters: (0..METERS).map(of).collect(),
+            turn: 0,
+            now,
+        }
+    }
+
+    fn next(&mut self) -> String {
+        self.turn = (self.turn + 1) % METERS;
+        let telegram = self.meters[self.turn].telegram(self.now).unwrap();
+        telegram.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn monitor(gateway: &Gateway, broker: &Broker) {
+    gateway.wait_for_output("commands are heard");
+    let subscriber = Subscriber::connect(broker);
+    let entries: Vec<_> = (0..METERS)
+        .map(|number| {
+            let one = set_message().replace("32666857", &meter(number));
+            one.trim_matches(['[', ']']).to_owned()
+        })
+        .collect();
+    let set = format!("v2/{GATEWAY}/sensors/set");
+    subscriber.publish(&set, &format!("[{}]", entries.join(",")));
+    subscriber.wait_on(&format!("{set}/result"), 1);
+}
+
+/// Counts the data messages that arrive, and keeps none.
+fn count_data(broker: &Broker) -> Arc<AtomicU64> {
+    let client = mqtt::CreateOptionsBuilder::new()
+        .server_uri(broker.url().replace("mqtt:", "tcp:"))
+        .client_id("counter")
+        .persistence(None)
+        .create_client()
+        .unwrap();
+    let count: Arc<AtomicU64> = Arc::default();
+    let counted = Arc::clone(&count);
+    client.set_message_callback(move |_, message| {
+        if message.is_some() {
+            counted.fetch_add(1, SeqCst);
+        }
+    });
+    client.connect(None).wait().unwrap();
+    client
+        .subscribe(format!("v2/{GATEWAY}/+/data"), 1)
+        .wait()
+        .unwrap();
+    // It counts as long as the test runs.
+    std::mem::forget(client);
+    count
+}
+
+/// The serial number of one of the meters.
+fn meter(number: usize) -> String {
+    (32_666_857 + number).to_string()
+}
+
+const METERS: usize = 100;
+
+/// Injected faults, each of which may cost a telegram.
+const FAULTS: usize = 5;
