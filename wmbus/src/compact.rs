@@ -125,22 +125,21 @@ impl Layout {
         let found = reader.u16()?;
         let mut records = Vec::with_capacity(self.parts.len());
         let mut series = Vec::new();
-        let mut full = Vec::with_capacity(self.bytes.len() + reader.left().len());
+        let mut full = crc::En13757::new();
         for (part, header) in self.parts_with_bytes() {
             let before = reader.left();
+            full.update(header);
             match &part.kind {
                 Kind::Record(header) => {
-                    let value = header.read_value(reader)?;
                     if header.is_series() {
                         series.push((records.len(), header.as_ref().clone()));
                     }
-                    records.push(header.template.with(value));
+                    header.push_record(&mut records, reader)?;
                 }
                 Kind::Manufacturer => records.push(Record::manufacturer_data(reader.rest())),
             }
-            full.extend_from_slice(header);
             let read = before.len() - reader.left().len();
-            full.extend_from_slice(before.get(..read).unwrap_or_default());
+            full.update(before.get(..read).unwrap_or_default());
         }
         if padded {
             while reader.peek() == Some(record::IDLE_FILLER) {
@@ -148,7 +147,7 @@ impl Layout {
             }
         }
         reader.finish()?;
-        let expected = crc::en13757(&full);
+        let expected = full.finish();
         if expected != found {
             let kind = ErrorKind::Crc { expected, found };
             return Err(Error { kind, ..here });
@@ -166,8 +165,7 @@ impl Layout {
             if reader.take(header.len()).ok()? != header || kind.is_series() {
                 return None;
             }
-            let value = kind.read_value(&mut reader).ok()?;
-            records.push(kind.template.with(value));
+            kind.push_record(&mut records, &mut reader).ok()?;
         }
         (!reader.any_left()).then(|| record::complete(records, &[]))
     }

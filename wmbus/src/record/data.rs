@@ -1,5 +1,6 @@
 //! Data fields: how values are stored (EN 13757-3, tables 4 and 5, Annexes A and B).
 
+use super::Record;
 use super::date::{Date, DateTime, Time};
 use super::header::Header;
 use super::plain_text::{is_printable, latin1};
@@ -101,6 +102,51 @@ impl Correction {
 }
 
 impl Header {
+    /// Reads the value that follows the header, and adds the record.
+    ///
+    /// Nearly all values are numbers. They go straight to their place, because a [`Value`] is slow to move: its parts
+    /// lie so that a processor has to wait for what it just wrote.
+    ///
+    /// # Errors
+    /// As [`read_value`](Self::read_value).
+    #[inline]
+    pub fn push_record(
+        &self,
+        records: &mut Vec<Record>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), Error> {
+        match self.read_number(reader) {
+            Some(number) => {
+                records.push(self.template.clone());
+                if let Some(record) = records.last_mut() {
+                    record.value = Value::Decimal(number);
+                }
+            }
+            None => records.push(self.template.with(self.read_value(reader)?)),
+        }
+        Ok(())
+    }
+
+    /// The number in an integer field; `None`, and nothing read, for whatever else there is.
+    #[inline]
+    fn read_number(&self, reader: &mut Reader<'_>) -> Option<Decimal> {
+        let Field::Integer(length) = self.field else {
+            return None;
+        };
+        let bytes = reader.left().get(..length.into())?;
+        let number = match self.coding {
+            _ if self.error => return None,
+            Coding::Number => signed(bytes)??,
+            Coding::Unsigned if bytes.iter().any(|&byte| byte != 0xFF) => {
+                i64::try_from(unsigned(bytes)?).ok()?
+            }
+            _ => return None,
+        };
+        let number = self.correction.of(number.into())?;
+        reader.take(length.into()).ok()?;
+        Some(number)
+    }
+
     /// Reads the value that follows the header.
     ///
     /// # Errors
