@@ -14,12 +14,13 @@ use crate::counters::{Count, Counters};
 use crate::faults;
 use crate::heard::Heard;
 use crate::meter::MeterId;
-use crate::meter_handler::Decode;
+use crate::meter_handler::{Decode, MeterHandler};
 use crate::parser::CheckedTelegram;
 use crate::rejects::Rejects;
 
-/// The handler of every monitored meter.
-pub type Routes = Arc<HashMap<MeterId, Recipient<Decode>>>;
+/// The handler of every monitored meter, whose addresses are shared with `Meters`. No recipients: each would be one more place in memory
+/// to fetch, for every telegram where there are many meters.
+pub type Routes = Arc<HashMap<MeterId, Arc<Addr<MeterHandler>>>>;
 
 /// What every life of the Dispatcher is made from.
 #[derive(Clone)]

@@ -10,7 +10,9 @@ use crate::parser::CheckedTelegram;
 /// The telegrams of one meter that were heard lately.
 #[derive(Debug, Clone, Default)]
 pub struct Recent {
-    seen: [Option<Seen>; DEPTH],
+    /// At most [`DEPTH`]; takes no room for the many meters whose telegrams are numbered.
+    seen: Vec<Seen>,
+    /// Where the next one goes when there are so many.
     next: u8,
 }
 
@@ -30,15 +32,17 @@ impl Recent {
         let at = telegram.raw().received_at();
         let numbered = reading.session.is_some();
         let fingerprint = fingerprint(reading, telegram.bytes());
-        let known = self.seen.iter().flatten().any(|seen| {
+        let known = self.seen.iter().any(|seen| {
             seen.fingerprint == fingerprint
                 && (numbered || at.duration_since(seen.at).abs() <= REPEAT_WITHIN)
         });
         if known {
             return false;
         }
-        if let Some(cell) = self.seen.get_mut(usize::from(self.next)) {
-            *cell = Some(Seen { fingerprint, at });
+        let seen = Seen { fingerprint, at };
+        match self.seen.get_mut(usize::from(self.next)) {
+            Some(oldest) => *oldest = seen,
+            None => self.seen.push(seen),
         }
         self.next = (self.next + 1) % DEPTH as u8;
         true

@@ -19,7 +19,8 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
-    to: Recipient<M>,
+    /// Shared by all branches: an actix sender of its own for each would take more memory, and a further place in the mailbox.
+    to: Arc<Recipient<M>>,
     slot: Arc<Mutex<Option<M>>>,
 }
 
@@ -31,7 +32,15 @@ where
     /// To the given mailbox, with an empty slot.
     pub fn new(to: Recipient<M>) -> Self {
         Self {
-            to,
+            to: Arc::new(to),
+            slot: Arc::default(),
+        }
+    }
+
+    /// Another way to the same mailbox, with a slot of its own: for one more actor that sends there.
+    pub fn branch(&self) -> Self {
+        Self {
+            to: Arc::clone(&self.to),
             slot: Arc::default(),
         }
     }
@@ -113,7 +122,7 @@ where
 {
     fn clone(&self) -> Self {
         Self {
-            to: self.to.clone(),
+            to: Arc::clone(&self.to),
             slot: Arc::clone(&self.slot),
         }
     }

@@ -24,7 +24,6 @@ use crate::sequence::{Admission, Step};
 use crate::supervision::{Monitor, catch};
 
 /// What every life of one meter's handler is made from.
-#[derive(Clone)]
 pub struct Config {
     /// The meter.
     pub meter: Arc<Meter>,
@@ -50,7 +49,7 @@ pub struct Shared {
 
 /// See the [module documentation](self).
 pub struct MeterHandler {
-    config: Config,
+    config: Arc<Config>,
     decoder: Decoder,
     key_generation: u32,
     profiles_generation: u32,
@@ -64,10 +63,10 @@ pub struct Decode(pub CheckedTelegram);
 
 impl MeterHandler {
     /// One life.
-    pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
+    pub fn new(config: &Arc<Config>, monitor: &Arc<Monitor>) -> Self {
         let (decoder, key_generation, profiles_generation) = config.decoder();
         Self {
-            config,
+            config: Arc::clone(config),
             decoder,
             key_generation,
             profiles_generation,
@@ -113,7 +112,7 @@ impl MeterHandler {
         telegram: &CheckedTelegram,
     ) -> Result<Vec<MeterReading>, Refusal> {
         let profile = self.profile(&reading);
-        let Config { meter, shared, .. } = &self.config;
+        let Config { meter, shared, .. } = &*self.config;
         let raw = telegram.raw();
         let numbered = reading.session.filter(|_| shared.live).map(|number| Step {
             number,
@@ -161,7 +160,7 @@ impl MeterHandler {
     }
 
     fn accept(&self, readings: &mut [MeterReading]) {
-        let Config { meter, shared, .. } = &self.config;
+        let Config { meter, shared, .. } = &*self.config;
         let count = readings.len() as u64;
         shared.counters.add(Count::Readings, count);
         let mut memory = meter.memory();
@@ -184,7 +183,7 @@ impl MeterHandler {
     }
 
     fn refuse(&self, refusal: &Refusal, telegram: &CheckedTelegram) {
-        let Config { meter, shared, .. } = &self.config;
+        let Config { meter, shared, .. } = &*self.config;
         shared.counters.increment(refusal.count());
         let mut memory = meter.memory();
         memory.refused += 1;

@@ -23,7 +23,7 @@ use crate::set_message::{Afterthoughts, Doubt, SetMessage, SetReport};
 use crate::sighting::Sighting;
 use crate::store::disk::{DiskStore, MetersSource, StoredMeter};
 use crate::store::meter_table::{MeterMap, MeterTable};
-use crate::supervision::{Child, ChildSpec, Monitor, Root, supervise};
+use crate::supervision::{Child, ChildSpec, Handle, Monitor, Root, supervise};
 use crate::tree;
 
 /// What every life of Meters is made from.
@@ -43,8 +43,8 @@ pub struct Config {
     pub routes: Arc<watch::Sender<Routes>>,
     /// The way to the Publisher for announcements.
     pub announce: Forward<Announce>,
-    /// The way to the Publisher for the handlers' readings.
-    pub publish: Recipient<Publish>,
+    /// The way to the Publisher for the handlers' readings; each handler gets a branch of it.
+    pub publish: Forward<Publish>,
     /// What all handlers have in common.
     pub shared: Arc<meter_handler::Shared>,
     /// The root of the supervision tree.
@@ -63,7 +63,7 @@ impl Handlers {
         let running = std::mem::take(&mut *self.lock());
         let stops: Vec<_> = running
             .into_values()
-            .map(|handler| actix_rt::spawn(handler.child.stop()))
+            .map(|handler| actix_rt::spawn(handler.handle.stop()))
             .collect();
         for stop in stops {
             // A stop that fails was logged by the supervisor; the others go on.
@@ -79,7 +79,9 @@ impl Handlers {
 /// A meter with its handler.
 struct RunningHandler {
     meter: Arc<Meter>,
-    child: Child<MeterHandler>,
+    handle: Handle,
+    /// The only copy of its address, shared with the Dispatcher.
+    addr: Arc<Addr<MeterHandler>>,
 }
 
 /// See the [module documentation](self).
@@ -219,31 +221,35 @@ impl Meters {
                 .is_some_and(|meter| Arc::ptr_eq(meter, &running.meter))
         });
         for (id, meter) in &meters {
-            handlers.entry(*id).or_insert_with(|| RunningHandler {
-                meter: Arc::clone(meter),
-                child: self.start_handler(meter),
-            });
+            handlers
+                .entry(*id)
+                .or_insert_with(|| self.start_handler(meter));
         }
         let routes = handlers
             .iter()
-            .map(|(id, running)| (*id, running.child.addr.clone().recipient()))
+            .map(|(id, running)| (*id, Arc::clone(&running.addr)))
             .collect();
         self.config.routes.send_replace(Arc::new(routes));
     }
 
-    fn start_handler(&self, meter: &Arc<Meter>) -> Child<MeterHandler> {
-        let config = meter_handler::Config {
+    fn start_handler(&self, meter: &Arc<Meter>) -> RunningHandler {
+        let config = Arc::new(meter_handler::Config {
             meter: Arc::clone(meter),
             shared: Arc::clone(&self.config.shared),
-            next: Forward::new(self.config.publish.clone()),
-        };
+            next: self.config.publish.branch(),
+        });
         let spec = ChildSpec {
             role: &tree::METER_HANDLER,
             instance: Some(meter.name.clone()),
         };
-        supervise(&self.config.root, spec, move |monitor| {
-            MeterHandler::new(config.clone(), monitor)
-        })
+        let Child { addr, handle } = supervise(&self.config.root, spec, move |monitor| {
+            MeterHandler::new(&config, monitor)
+        });
+        RunningHandler {
+            meter: Arc::clone(meter),
+            handle,
+            addr: Arc::new(addr),
+        }
     }
 
     /// The meters of the new set: those that stay keep all that is remembered of them.

@@ -236,7 +236,7 @@ impl Gateway {
             handlers: handlers.clone(),
             routes: Arc::new(routes),
             announce: Forward::to(publisher.addr.clone()),
-            publish: publisher.addr.clone().recipient(),
+            publish: Forward::to(publisher.addr.clone()),
             shared: Arc::new(meter_handler::Shared {
                 profiles: Arc::clone(&in_force),
                 live: settings.driver.is_live(),

@@ -26,7 +26,7 @@ pub struct Monitor {
     lost: AtomicU32,
     refused: AtomicU32,
     mail: AtomicU32,
-    /// Boxed when it is first needed: most of many children never do. Locked for a few instructions at a time.
+    /// Boxed while it is needed: most of many children never do. Locked for a few instructions at a time.
     rare: Mutex<Option<Box<Rare>>>,
     /// How it is told to stop.
     pub(super) control: Control,
@@ -38,6 +38,12 @@ struct Rare {
     last_exit: Option<LastExit>,
     failure: Option<String>,
     waits: Vec<Wait>,
+}
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.last_exit.is_none() && self.failure.is_none() && self.waits.is_empty()
+    }
 }
 
 /// What a child is doing.
@@ -255,7 +261,12 @@ impl Monitor {
     fn rare<T>(&self, access: impl FnOnce(&mut Rare) -> T) -> T {
         // Nothing inside a lock can panic half-way, so a poisoned one is as good as any.
         let mut rare = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
-        access(rare.get_or_insert_default())
+        let present = rare.get_or_insert_default();
+        let result = access(present);
+        if present.is_empty() {
+            *rare = None;
+        }
+        result
     }
 
     fn rare_if_any<T: Default>(&self, access: impl FnOnce(&mut Rare) -> T) -> T {
