@@ -1,37 +1,49 @@
-//! How many encrypted telegrams a second go from the Parser's mailbox to the Publisher's door, on one thread: link layer, routing,
+//! How many encrypted telegrams a second go from the Parser's mailbox to the Publisher's door on one core: link layer, routing,
 //! decryption, verification, decoding, duplicate and replay checks. The telegrams are made beforehand.
 //!
-//! `cargo bench --bench pipeline`
-#![allow(clippy::unwrap_used, reason = "a bench may be blunt")]
+//! `cargo bench --bench pipeline`, or for other numbers `cargo bench --bench pipeline -- --meters 1,100000 --telegrams 300000`
+//!
+//! All these actors live on one thread, so what is measured is the time for which that thread worked: on a machine with nothing else to
+//! do it is the time that passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench may be blunt"
+)]
 
-use std::collections::HashMap;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use jiff::{SignedDuration, Timestamp};
-use omnigate::simulate::{EXAMPLE_KEY, VirtualMeter};
-use omnigate_actors::counters::{Count, Counters};
-use omnigate_actors::dispatcher::{self, Dispatcher};
+use clap::Parser as _;
+use omnigate_actors::counters::Count;
 use omnigate_actors::forward::Forward;
-use omnigate_actors::heard::Heard;
-use omnigate_actors::meter_handler;
-use omnigate_actors::meters::{self, ApplySet, Handlers, Meters};
-use omnigate_actors::parser::{self, Parse, Parser};
-use omnigate_actors::profiles::InForce;
 use omnigate_actors::publisher::{Announce, Publish};
-use omnigate_actors::raw_telegram::RawTelegram;
-use omnigate_actors::rejects::Rejects;
-use omnigate_actors::set_message::{Afterthoughts, Limits, SetMessage};
-use omnigate_actors::store::disk::{DiskStore, Limits as StoreLimits};
-use omnigate_actors::store::meter_table::MeterTable;
-use omnigate_actors::supervision::{Child, Root, supervise};
+use omnigate_actors::supervision::Root;
 use omnigate_actors::tree;
+use rustix::time::{ClockId, clock_gettime};
 use slog::{Discard, Logger, o};
-use tempfile::TempDir;
-use tokio::sync::watch;
+
+use support::{Air, Line, State};
+
+#[derive(clap::Parser)]
+struct Options {
+    /// How many meters there are, for each measurement
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000, 100_000])]
+    meters: Vec<u32>,
+    /// How many telegrams a round has; at least one of each meter
+    #[arg(long, default_value_t = 100_000)]
+    telegrams: usize,
+    /// How many rounds; the median is told
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// What cargo adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 /// Counts what arrives.
 struct Door(Arc<AtomicUsize>);
@@ -58,187 +70,64 @@ impl Handler<Announce> for Door {
     fn handle(&mut self, _: Announce, _: &mut Context<Self>) {}
 }
 
-/// The actors between the source and the Publisher.
-struct Pipeline {
-    parser: Child<Parser>,
-    _dispatcher: Child<Dispatcher>,
-    meters: Child<Meters>,
-    arrived: Arc<AtomicUsize>,
-    counters: Arc<Counters>,
-    _folder: TempDir,
-}
-
-impl Pipeline {
-    fn start() -> Self {
-        let log = Logger::root(Discard, o!());
-        let root = Root::new(log.clone(), |_| {});
-        let counters = Arc::new(Counters::new());
-        let rejects = Rejects::new(10);
-        let arrived = Arc::new(AtomicUsize::new(0));
-        let door = Door(Arc::clone(&arrived)).start();
-        let (routes, routes_of_meters) = watch::channel(Arc::new(HashMap::new()));
-        let table = Arc::new(MeterTable::new());
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = DiskStore::open(
-            folder.path(),
-            StoreLimits::default(),
-            Arc::clone(&table) as _,
-            Arc::clone(&counters),
-            log.clone(),
-        )
-        .unwrap();
-        let config = meters::Config {
-            table,
-            store: Arc::new(store),
-            heard: Arc::default(),
-            afterthoughts: Afterthoughts::default(),
-            handlers: Handlers::default(),
-            routes: Arc::new(routes),
-            announce: Forward::to(door.clone()),
-            publish: door.recipient(),
-            shared: Arc::new(meter_handler::Shared {
-                profiles: Arc::new(InForce::default()),
-                live: true,
-                counters: Arc::clone(&counters),
-                rejects: rejects.clone(),
-                log: log.clone(),
-            }),
-            root: Arc::clone(&root),
-            log: log.clone(),
-        };
-        let meters = supervise(&root, &tree::METERS, move |monitor| {
-            Meters::new(config.clone(), monitor)
+/// The nanoseconds of work for each telegram, of each round.
+async fn measure(meters: u32, options: &Options) -> Vec<f64> {
+    let mut air = Air::new(meters);
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let door = Door(Arc::clone(&arrived)).start();
+    let root = Root::new(Logger::root(Discard, o!()), |_| {});
+    let state = State::new();
+    let (publish, announce) = (Forward::to(door.clone()), Forward::to(door));
+    let line = Line::start(&root, &state, publish, announce);
+    line.monitor(&air.meters).await;
+    let telegrams = options.telegrams.max(meters as usize);
+    let mut rounds = Vec::new();
+    // The first telegram of a meter is not like the others, so the first round does not count.
+    for round in 0..=options.rounds {
+        let batch = air.telegrams(if round == 0 {
+            meters as usize
+        } else {
+            telegrams
         });
-        let config = dispatcher::Config {
-            routes: routes_of_meters,
-            unknown: Arc::new(Heard::default()),
-            rejects: rejects.clone(),
-            counters: Arc::clone(&counters),
-            log: log.clone(),
-        };
-        let dispatcher = supervise(&root, &tree::DISPATCHER, move |_| {
-            Dispatcher::new(config.clone())
-        });
-        let config = parser::Config {
-            next: Forward::to(dispatcher.addr.clone()),
-            rejects,
-            counters: Arc::clone(&counters),
-            log,
-        };
-        let parser = supervise(&root, &tree::PARSER, move |monitor| {
-            Parser::new(config.clone(), monitor)
-        });
-        Self {
-            parser,
-            _dispatcher: dispatcher,
-            meters,
-            arrived,
-            counters,
-            _folder: folder,
+        let (count, expected) = (batch.len(), arrived.load(Relaxed) + batch.len());
+        let began = worked();
+        for telegram in batch {
+            line.feed(telegram).await;
         }
-    }
-
-    async fn monitor(&self, meters: &[VirtualMeter]) {
-        let entries: Vec<_> = meters
-            .iter()
-            .map(|meter| {
-                format!(
-                    r#"{{"deviceId": "{}", "manufacturerKey": "kam", "encryptionKey": "{EXAMPLE_KEY}", "manufacturerDeviceKey": "OmniPower"}}"#,
-                    meter.address().identification
-                )
-            })
-            .collect();
-        let message = format!("[{}]", entries.join(","));
-        let limits = Limits {
-            bytes: message.len(),
-            meters: meters.len(),
-        };
-        let set = SetMessage::parse(message.as_bytes(), &limits).unwrap();
-        let report = self.meters.addr.send(ApplySet(set)).await.unwrap();
-        assert_eq!(report.accepted(), meters.len());
-    }
-
-    /// Feeds the telegrams as fast as they are taken; how long it took until all readings had arrived.
-    async fn carry(&self, telegrams: Vec<RawTelegram>) -> Duration {
-        let expected = self.arrived.load(Relaxed) + telegrams.len();
-        let started = Instant::now();
-        for telegram in telegrams {
-            let mut message = Parse(telegram);
-            while let Err(SendError::Full(refused)) = self.parser.addr.try_send(message) {
-                message = refused;
-                tokio::task::yield_now().await;
-            }
-        }
-        while self.arrived.load(Relaxed) < expected {
-            let lost = self.counters.value(Count::HandlerMailboxFull);
-            assert_eq!(lost, 0, "{:?}", self.counters);
+        while arrived.load(Relaxed) < expected {
+            let lost = state.counters.value(Count::HandlerMailboxFull);
+            assert_eq!(lost, 0, "{:?}", state.counters);
             tokio::task::yield_now().await;
         }
-        started.elapsed()
-    }
-}
-
-/// Meters that send in turn, at a clock of their own.
-struct Air {
-    meters: Vec<VirtualMeter>,
-    now: Timestamp,
-}
-
-impl Air {
-    fn new(meters: u32) -> Self {
-        let now = Timestamp::now();
-        let meters = (0..meters)
-            .map(|number| {
-                let id = format!("{number:08}").parse().unwrap();
-                VirtualMeter::new(id, EXAMPLE_KEY.parse().unwrap(), INTERVAL, now)
-            })
-            .collect();
-        Self { meters, now }
-    }
-
-    fn telegrams(&mut self, count: usize) -> Vec<RawTelegram> {
-        let mut telegrams = Vec::with_capacity(count);
-        while telegrams.len() < count {
-            self.now += SignedDuration::try_from(INTERVAL).unwrap();
-            for meter in self.meters.iter_mut().take(count - telegrams.len()) {
-                let bytes = meter.telegram(self.now).unwrap();
-                telegrams.push(RawTelegram::radio(bytes, self.now, None));
-            }
+        if round > 0 {
+            rounds.push((worked() - began).as_nanos() as f64 / count as f64);
         }
-        telegrams
     }
+    rounds
 }
 
-fn pipeline(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("parser_to_publisher");
-    group.throughput(Throughput::Elements(1)).sample_size(10);
-    for meters in [1, 100, 10_000] {
-        group.bench_function(BenchmarkId::new("meters", meters), |bencher| {
-            bencher.iter_custom(|telegrams| {
-                System::new().block_on(async {
-                    let mut air = Air::new(meters);
-                    let pipeline = Pipeline::start();
-                    pipeline.monitor(&air.meters).await;
-                    let mut took = Duration::ZERO;
-                    let mut left = telegrams as usize;
-                    while left > 0 {
-                        let batch = left.min(BATCH);
-                        left -= batch;
-                        took += pipeline.carry(air.telegrams(batch)).await;
-                    }
-                    took
-                })
-            });
-        });
-    }
-    group.finish();
+/// For how long this thread has worked.
+fn worked() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
-/// How often a meter sends.
-const INTERVAL: Duration = Duration::from_secs(16);
-
-/// Telegrams that are made at once.
-const BATCH: usize = 100_000;
-
-criterion_group!(benches, pipeline);
-criterion_main!(benches);
+fn main() {
+    let options = Options::parse();
+    println!(" meters   per telegram      telegrams/s and core   (fastest .. slowest round)");
+    for &meters in &options.meters {
+        let mut rounds = System::new().block_on(measure(meters, &options));
+        rounds.sort_by(f64::total_cmp);
+        let (median, fastest, slowest) = (
+            rounds[rounds.len() / 2],
+            rounds[0],
+            rounds[rounds.len() - 1],
+        );
+        println!(
+            "{meters:>7} {:>11.0} ns {:>23.0}   ({:.0} .. {:.0})",
+            median,
+            1e9 / median,
+            1e9 / fastest,
+            1e9 / slowest
+        );
+    }
+}
