@@ -339,7 +339,7 @@ impl Handler<AddMeters> for Meters {
     type Result = MessageResult<AddMeters>;
 
     fn handle(&mut self, AddMeters(set): AddMeters, ctx: &mut Self::Context) -> Self::Result {
-        let (added, report) = self.merge(set);
+        let (added, _, report) = self.merge(set);
         debug!(self.config.log, "meters added"; "meters" => added.len(), "refused" => report.refused());
         let mut meters = self.config.table.snapshot();
         meters.extend(added);

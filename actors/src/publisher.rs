@@ -101,9 +101,13 @@ impl Publisher {
         self.config
             .latest
             .note(meter, *received_at, profile, &values);
+        let stamp = Stamp::of(*received_at);
+        if let Stamp::Known(time) = stamp {
+            self.config.outbox.record(meter, time, &values);
+        }
         let row = NewRow {
             meter: reading.meter,
-            received_at: Stamp::of(reading.received_at),
+            received_at: stamp,
             body,
         };
         self.config.outbox.push(row, reading.memory, reading.raw);

@@ -208,6 +208,12 @@ impl Values {
         Self(lines.into())
     }
 
+    /// As [`Self::into_bytes`] gave them.
+    #[cfg(test)]
+    pub(crate) fn stored(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// Whether there is nothing to publish.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

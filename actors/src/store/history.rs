@@ -11,8 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::meter::MeterName;
-use crate::recalc::stored_values;
-use crate::store::outbox::NewRow;
+use crate::output::recalc::{Values, stored_values};
 
 /// The length of a point's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,13 +113,13 @@ pub struct Recorder {
 
 impl Recorder {
     /// Adds a reading's values.
-    pub fn record(&mut self, reading: &NewRow) {
-        let second = reading.received_at.as_second();
-        let present = match self.present.get_mut(&reading.meter) {
+    pub fn record(&mut self, meter: &Arc<MeterName>, received_at: Timestamp, values: &Values) {
+        let second = received_at.as_second();
+        let present = match self.present.get_mut(meter) {
             Some(present) => present,
-            None => self.present.entry(Arc::clone(&reading.meter)).or_default(),
+            None => self.present.entry(Arc::clone(meter)).or_default(),
         };
-        for (channel, value) in numbers(&reading.body) {
+        for (channel, value) in numbers(values.as_bytes()) {
             for span in Span::ALL {
                 let start = span.start(second);
                 let known = present
@@ -131,7 +130,7 @@ impl Recorder {
                     Some((.., point)) => {
                         let ended = std::mem::replace(point, Point::of(start, value));
                         self.ended.push(Ended {
-                            meter: Arc::clone(&reading.meter),
+                            meter: Arc::clone(meter),
                             channel,
                             span,
                             point: ended,
@@ -219,17 +218,14 @@ const WAITING: usize = 100_000;
 mod tests {
     use super::*;
 
-    fn reading(second: i64, energy: &str) -> NewRow {
-        NewRow {
-            meter: Arc::new(MeterName {
-                manufacturer_key: "kam".to_owned(),
-                device_id: "32666857".to_owned(),
-            }),
-            received_at: Timestamp::from_second(second).unwrap(),
-            body: format!("1\t\"accumulated-power\"\t{energy}\n3\t\"power\"\t100\n")
-                .into_bytes()
-                .into(),
-        }
+    fn record(recorder: &mut Recorder, second: i64, energy: &str) {
+        let meter = Arc::new(MeterName {
+            manufacturer_key: "kam".to_owned(),
+            device_id: "32666857".to_owned(),
+        });
+        let values = format!("1\t\"accumulated-power\"\t{energy}\n3\t\"power\"\t100\n");
+        let received_at = Timestamp::from_second(second).unwrap();
+        recorder.record(&meter, received_at, &Values::stored(values.as_bytes()));
     }
 
     fn of(ended: &[Ended], channel: u32, span: Span) -> Vec<(i64, u32, f64, f64)> {
@@ -247,7 +243,7 @@ mod tests {
     fn values_of_a_span_become_one_point() {
         let mut recorder = Recorder::default();
         for (second, energy) in [(3600, "1"), (3700, "2"), (3899, "6"), (3900, "7")] {
-            recorder.record(&reading(second, energy));
+            record(&mut recorder, second, energy);
         }
         let ended = recorder.take_ended(Timestamp::from_second(3901).unwrap());
         assert_eq!(of(&ended, 1, Span::Fine), [(3600, 3, 3.0, 6.0)]);
@@ -263,7 +259,7 @@ mod tests {
     fn what_could_not_be_written_waits_within_bounds_and_is_shown() {
         let mut recorder = Recorder::default();
         for hour in 0..=2 {
-            recorder.record(&reading(hour * 3600, "1"));
+            record(&mut recorder, hour * 3600, "1");
         }
         let ended = recorder.take_ended(Timestamp::from_second(7200).unwrap());
         recorder.give_back(ended);
@@ -276,7 +272,7 @@ mod tests {
             .collect();
         assert_eq!(shown, [(0, 2, 2.0), (3600, 1, 1.0), (7200, 1, 1.0)]);
         for hour in 3..30_000 {
-            recorder.record(&reading(hour * 3600, "1"));
+            record(&mut recorder, hour * 3600, "1");
         }
         assert_eq!(recorder.ended.len(), WAITING);
     }

@@ -57,6 +57,7 @@ use self::worker::Worker;
 use crate::clock;
 use crate::counters::Counters;
 use crate::meter::MeterName;
+use crate::output::recalc::Values;
 use crate::raw_telegram::RawTelegram;
 use crate::store::history::{Points, Span};
 use crate::store::outbox::{NewRow, OutboxState, Row, RowId};
@@ -183,6 +184,13 @@ impl DiskStore {
     /// then.
     pub fn push(&self, reading: NewRow, memory: Option<Box<[u8]>>, telegram: RawTelegram) {
         self.shared.push(reading, memory, telegram, Instant::now());
+    }
+
+    /// Adds what a meter said to its history.
+    pub fn record(&self, meter: &Arc<MeterName>, received_at: Timestamp, values: &Values) {
+        if let Some(mut history) = self.shared.history() {
+            history.record(meter, received_at, values);
+        }
     }
 
     /// The next reading to send. It counts as sent until it is removed or everything is rewound.

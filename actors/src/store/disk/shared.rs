@@ -148,9 +148,6 @@ impl Shared {
         now: Instant,
     ) {
         let telegram = Some(telegram).filter(RawTelegram::is_lossless);
-        if let Some(mut history) = self.history() {
-            history.record(&reading);
-        }
         let mut front = self.front();
         let first = front.backlog.unwritten() == 0;
         let dropped = front.backlog.push(reading, memory, telegram, now);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::support::{Set, meter, radio, silent};
+use super::support::{Set, meter, silent};
 use crate::counters::Counters;
+use crate::output::recalc::Values;
 use crate::store::disk::history::{HistoryLimits, Question, count, read, sweep, write};
 use crate::store::disk::schema::migrate;
 use crate::store::disk::{DiskStore, Limits};
 use crate::store::history::{Ended, Point, Span};
-use crate::store::outbox::NewRow;
 
 fn open(folder: &Path) -> DiskStore {
     let limits = Limits {
@@ -25,14 +25,9 @@ fn open(folder: &Path) -> DiskStore {
 }
 
 fn push(store: &DiskStore, second: i64, energy: f64) {
-    let reading = NewRow {
-        meter: meter(1),
-        received_at: Timestamp::from_second(second).unwrap(),
-        body: format!("1\t\"accumulated-power\"\t{energy}\n")
-            .into_bytes()
-            .into(),
-    };
-    store.push(reading, None, radio());
+    let values = format!("1\t\"accumulated-power\"\t{energy}\n");
+    let received_at = Timestamp::from_second(second).unwrap();
+    store.record(&meter(1), received_at, &Values::stored(values.as_bytes()));
 }
 
 /// A full hour, so long ago that it is over and not so long that it is thrown away.
