@@ -64,6 +64,10 @@ pub struct Config {
 impl Config {
     /// With the usual times: a status every 60 s and at most every 5 s, 200 messages on their way. Adds the sections `broker`,
     /// `outbox` and `counters` to the status.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different wire to the rest of the system"
+    )]
     pub fn new(
         broker: Changeable<Broker>,
         topics: Topics,
