@@ -9,6 +9,7 @@
 //! `cargo bench --bench load`, with other numbers `cargo bench --bench load -- --meters 10000 --telegrams 50000`
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a bench may be blunt"

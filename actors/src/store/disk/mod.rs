@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use slog::Logger;
 use tokio::sync::{Notify, oneshot, watch};
 
