@@ -150,6 +150,7 @@ fn changes_are_told_soon_and_not_too_often() {
     let port = folder.path().join("iM871A");
     let (dongle, _) = VirtualDongle::open(7, 0x13, Some(&port)).unwrap();
     let air = Air::at(dongle, port);
+    air.dongle.unplug();
     let _gateway = Options::dongle(&broker, air.port()).start();
     let started = std::time::Instant::now();
     subscriber.wait_on(&topic(), 1);
