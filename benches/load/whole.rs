@@ -42,7 +42,10 @@ impl Whole {
         let config = publisher::Config::new(
             mqtt::Broker::at(url.parse().unwrap()).into(),
             topics.clone(),
-            Outputs::new(vec![Box::new(ReCalc::new(topics))], Arc::clone(&state.counters)),
+            Outputs::new(
+                vec![Box::new(ReCalc::new(topics))],
+                Arc::clone(&state.counters),
+            ),
             Arc::clone(&state.store),
             Arc::new(StatusBoard::new(Timestamp::now())),
             Arc::clone(&state.counters),

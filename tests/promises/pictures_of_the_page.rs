@@ -11,21 +11,20 @@ use jiff::Timestamp;
 use omnigate::simulate::VirtualMeter;
 use omnigate_actors::counters::Counters;
 use omnigate_actors::meter::MeterName;
-use omnigate_actors::raw_telegram::RawTelegram;
+use omnigate_actors::output::recalc::Values;
 use omnigate_actors::store::disk::{DiskStore, HistoryLimits, Limits};
 use omnigate_actors::store::meter_table::MeterTable;
-use omnigate_actors::store::outbox::NewRow;
 use serde_json::json;
 use slog::{Discard, Logger, o};
 use wmbus::MeterKey;
 
 use crate::support::broker::Broker;
 use crate::support::browser::Browser;
+use crate::support::free_port;
 use crate::support::gateway::{GATEWAY, Options};
 use crate::support::process::Process;
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::KEY;
-use crate::support::{free_port, wait_for};
 
 /// `OMNIGATE_SCREENSHOTS=FOLDER cargo test --features fault-injection --test promises pictures -- --ignored`
 #[test]
@@ -130,29 +129,16 @@ fn live_for_a_month(state_dir: &Path) {
                 1200
             };
             let power = load(number, second);
-            readings.push(NewRow {
-                meter: Arc::clone(&name),
-                received_at: Timestamp::from_second(second).unwrap(),
-                body: format!("1\t\"accumulated-power\"\t{energy:.2}\n3\t\"power\"\t{power:.0}\n")
-                    .into_bytes()
-                    .into(),
-            });
+            let values =
+                format!("1\t\"accumulated-power\"\t{energy:.2}\n3\t\"power\"\t{power:.0}\n");
+            readings.push((second, Values::stored(values.as_bytes())));
             energy -= power * step as f64 / 3.6e6;
             second -= step;
         }
-        for reading in readings.into_iter().rev() {
-            let received_at = reading.received_at;
-            store.push(reading, None, RawTelegram::radio([], received_at, None));
+        for (second, values) in readings.into_iter().rev() {
+            store.record(&name, Timestamp::from_second(second).unwrap(), &values);
         }
     }
-    // They were published long ago.
-    wait_for("an empty outbox", || {
-        while let Some(row) = store.next() {
-            store.remove(row.id);
-        }
-        let state = store.state();
-        (state.waiting + state.sent == 0 && store.unwritten() == 0).then_some(())
-    });
 }
 
 /// A home's load in watts.

@@ -209,8 +209,7 @@ impl Values {
     }
 
     /// As [`Self::into_bytes`] gave them.
-    #[cfg(test)]
-    pub(crate) fn stored(bytes: &[u8]) -> Self {
+    pub fn stored(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
 

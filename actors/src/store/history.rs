@@ -218,14 +218,17 @@ const WAITING: usize = 100_000;
 mod tests {
     use super::*;
 
-    fn record(recorder: &mut Recorder, second: i64, energy: &str) {
-        let meter = Arc::new(MeterName {
+    fn meter() -> Arc<MeterName> {
+        Arc::new(MeterName {
             manufacturer_key: "kam".to_owned(),
             device_id: "32666857".to_owned(),
-        });
+        })
+    }
+
+    fn record(recorder: &mut Recorder, second: i64, energy: &str) {
         let values = format!("1\t\"accumulated-power\"\t{energy}\n3\t\"power\"\t100\n");
         let received_at = Timestamp::from_second(second).unwrap();
-        recorder.record(&meter, received_at, &Values::stored(values.as_bytes()));
+        recorder.record(&meter(), received_at, &Values::stored(values.as_bytes()));
     }
 
     fn of(ended: &[Ended], channel: u32, span: Span) -> Vec<(i64, u32, f64, f64)> {
@@ -265,7 +268,7 @@ mod tests {
         recorder.give_back(ended);
         let mut points = Points::new();
         points.insert(1, vec![Point::of(0, 3.0)]);
-        recorder.add_to(&mut points, &reading(0, "1").meter, Span::Hour);
+        recorder.add_to(&mut points, &meter(), Span::Hour);
         let shown: Vec<_> = points[&1]
             .iter()
             .map(|point| (point.start, point.count, point.mean))

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use omnigate_actors::clock::Stamp;
 use omnigate_actors::counters::Count;
-use omnigate_actors::mqtt::Broker as Address;
 use omnigate_actors::meter_list::ListedMeter;
+use omnigate_actors::mqtt::Broker as Address;
 use omnigate_actors::output::recalc::Values;
 use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading, News};
 use omnigate_actors::raw_telegram::RawTelegram;
