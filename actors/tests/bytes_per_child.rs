@@ -5,6 +5,7 @@
     unsafe_code,
     reason = "an allocator that counts can only be written so"
 )]
+#![allow(clippy::unwrap_used, reason = "a test may be blunt")]
 
 use std::alloc::{GlobalAlloc, Layout, System as SystemAllocator};
 use std::sync::Arc;
