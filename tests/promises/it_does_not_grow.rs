@@ -31,7 +31,7 @@ fn in_memory_descriptors_threads_and_disk() {
     let broker = Broker::start();
     let door = Door::to(&broker);
     let folder = tempfile::tempdir().unwrap();
-    // Once in each tenth of the first half but the first something fails, and once after it.
+    // Before and after half of the time something fails.
     let at = |tenth: usize| telegrams / 10 * tenth + telegrams / 20;
     let faults = format!(
         "parser:panic:{},dispatcher:error:{},publisher:panic:{},meter_handler:panic:{},meter_handler:stop:{}",
