@@ -294,6 +294,8 @@ impl Actor for Bridge {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.config.feed.open();
+        // What happens from here on is an event.
+        self.seen.look(&self.config);
         self.away = Some(self.monitor.waiting_for_ever("the broker"));
         match Session::start(
             self.config.session(),

@@ -189,9 +189,10 @@ fn outbox(state_dir: &Path) -> Vec<What> {
     rows.unwrap()
         .map(|row| {
             let (meter, body) = row.unwrap();
-            let body = String::from_utf8(body).unwrap();
-            let line = body.lines().find_map(|line| line.strip_prefix("1\t"));
-            let value = line.and_then(|line| line.split('\t').nth(1)).unwrap();
+            // The cloud's part of the row begins with channel 1, which is A+.
+            let body = String::from_utf8_lossy(&body);
+            let (_, behind) = body.split_once("1\t\"accumulated-power\"\t").unwrap();
+            let value = behind.lines().next().unwrap();
             (meter, energy(value.parse().unwrap()))
         })
         .collect()

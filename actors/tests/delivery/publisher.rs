@@ -8,7 +8,6 @@ use omnigate_actors::clock::Stamp;
 use omnigate_actors::counters::Count;
 use omnigate_actors::meter_list::ListedMeter;
 use omnigate_actors::mqtt::Broker as Address;
-use omnigate_actors::output::recalc::Values;
 use omnigate_actors::publisher::{Announce, Announcement, FlushReport, MeterReading, News};
 use omnigate_actors::raw_telegram::RawTelegram;
 use omnigate_actors::store::outbox::NewRow;
@@ -567,9 +566,9 @@ fn fill(publisher: &RunningPublisher, meters: impl IntoIterator<Item = usize>) {
     for (number, of) in meters.into_iter().enumerate() {
         let reading = readings.next_of(of);
         let row = NewRow {
+            body: publisher.outputs.encode(&reading).unwrap(),
             meter: reading.meter,
             received_at: Stamp::of(reading.received_at),
-            body: Values::of(&reading.reading, &reading.profile).into_bytes(),
         };
         publisher.outbox.push(row, None, reading.raw);
         if number % 5000 == 0 {

@@ -59,6 +59,7 @@ impl System {
         let outbox = Arc::clone(&config.outbox);
         let counters = Arc::clone(&config.counters);
         let status = Arc::clone(&config.status);
+        let outputs = config.outputs.clone();
         let child = supervise_on(
             &self.arbiter.handle(),
             &self.root,
@@ -70,6 +71,7 @@ impl System {
             outbox,
             counters,
             status,
+            outputs,
             _folder: folder,
         }
     }
@@ -101,6 +103,7 @@ pub struct RunningPublisher {
     pub outbox: Arc<DiskStore>,
     pub counters: Arc<Counters>,
     pub status: Arc<StatusBoard>,
+    pub outputs: Outputs,
     _folder: TempDir,
 }
 
