@@ -105,7 +105,12 @@ fn exactly_the_documented_fields_are_published() {
     subscriber.wait_for_state(GATEWAY, "offline");
     door.open();
     subscriber.wait_for_state(GATEWAY, "online");
-    subscriber.publish("STOP", "");
+    // The Commander may be back later than the Publisher, and a STOP is not kept for it.
+    wait_for("the gateway to stop", || {
+        subscriber.publish("STOP", "");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        (!gateway.is_running()).then_some(())
+    });
     assert_eq!(gateway.wait().code(), Some(0));
     subscriber.wait_for_state(GATEWAY, "offline");
 
