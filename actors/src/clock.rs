@@ -1,7 +1,7 @@
 //! The clock: the one place that asks what time it is, and whether that can be believed.
 //!
 //! A gateway without a battery clock boots in 1970, or at the time at which it was switched off. The clock is right when the kernel says
-//! that it is synchronised, or when it is later than the build of this program and has not stepped for [`STEADY`]. Until then telegrams are
+//! that it is synchronised, or when it is later than the build of this program and has not stepped for a while (`STEADY`). Until then telegrams are
 //! stamped with the time since the system has started, which never steps; their readings are given their time when the clock is right.
 
 mod kernel;

@@ -1,7 +1,7 @@
 //! A telegram taken apart: every byte with its layer, its field, what the field means and what it says.
 //!
 //! For people who want to understand a meter they do not know, or an error. Each layer has a file that walks over its
-//! bytes; [`Page`] sees to it that every byte is written down once, whatever they are.
+//! bytes; `Page` sees to it that every byte is written down once, whatever they are.
 
 mod afl;
 mod apl;
