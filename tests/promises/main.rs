@@ -32,6 +32,7 @@ mod nobody_is_fooled_by_a_recording;
 mod one_json_object_for_each_telegram;
 mod pictures_of_the_page;
 mod profiles_change_while_it_runs;
+mod random_faults_stop_nothing;
 mod readings_reach_the_broker;
 mod setup_makes_settings_that_work;
 mod sighup_applies_what_can_change;

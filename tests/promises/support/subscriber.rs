@@ -99,6 +99,11 @@ impl Subscriber {
             .collect()
     }
 
+    /// Everything received so far, and forgets it.
+    pub fn take(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.received.lock().unwrap())
+    }
+
     /// Forgets what was received.
     pub fn forget(&self) {
         self.received.lock().unwrap().clear();
