@@ -58,6 +58,8 @@ pub struct Bridge {
     restarts: Paced,
     /// Meters of an earlier run, whose states the Publisher is to clear.
     strangers: Vec<Announcement>,
+    /// The gateway stops when so many messages of this connection are acknowledged: the answer to the request is the last of them.
+    stop_after: Option<u64>,
     /// When the list that the broker keeps was read, or given up.
     recalled: bool,
     /// While there is no connection.
@@ -94,6 +96,7 @@ impl Bridge {
             session: None,
             connection: None,
             strangers: Vec::new(),
+            stop_after: None,
             recalled: false,
             away: None,
             hanging: None,
@@ -121,6 +124,7 @@ impl Bridge {
 
     fn disconnected(&mut self) {
         self.connection = None;
+        self.stop_if_answered();
         self.away
             .get_or_insert_with(|| self.monitor.waiting_for_ever("the broker"));
     }
@@ -250,6 +254,7 @@ impl Bridge {
             link.acknowledged += count as u64;
             self.survey.acknowledged(link.acknowledged);
         }
+        self.stop_if_answered();
         self.tell();
     }
 

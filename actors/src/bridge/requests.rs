@@ -83,11 +83,9 @@ impl Bridge {
             },
             Request::ActorRestart(actor) => self.restart(&actor),
             Request::Stop => {
-                // One that finds no room is not needed: another is on its way.
-                let _ = self.config.stop.try_send(StopRequested {
-                    topic: self.config.request(caller.verb),
-                });
-                Ok(json!({}))
+                self.answer(&caller, Ok(json!({})));
+                self.stop_after = self.connection.as_ref().map(|link| link.sent);
+                return;
             }
             Request::MetersSet(set) => {
                 self.warn_of_keys();
@@ -111,6 +109,22 @@ impl Bridge {
             }
         };
         self.answer(&caller, answer);
+    }
+
+    /// Stops the gateway, if that was asked for and the answer has arrived or cannot any more.
+    pub(super) fn stop_if_answered(&mut self) {
+        let arrived = |sent| {
+            self.connection
+                .as_ref()
+                .is_none_or(|link| link.acknowledged >= sent)
+        };
+        if self.stop_after.is_some_and(arrived) {
+            self.stop_after = None;
+            // One that finds no room is not needed: another is on its way.
+            let _ = self.config.stop.try_send(StopRequested {
+                topic: self.config.request("stop"),
+            });
+        }
     }
 
     /// Whether the set stays within its limit.
