@@ -1,9 +1,9 @@
 //! Whatever fails, and whenever, readings keep flowing and nothing grows: actors panic, fail and stop, the dongle is unplugged, deaf or
 //! babbles, the broker is killed.
 //!
-//! Half a minute of it in every run. An hour, with the failures that take the gateway longer to notice among them:
+//! Half a minute of it when run alone. An hour, with the failures that take the gateway longer to notice among them:
 //!
-//!     OMNIGATE_FAULTS_FOR=3600 cargo test --locked --features fault-injection --test promises random_faults -- --nocapture
+//!     OMNIGATE_FAULTS_FOR=3600 cargo test --locked --features fault-injection --test promises random_faults -- --ignored --nocapture
 //!
 //! It prints its seed and what happens; `OMNIGATE_SEED` repeats a run as far as threads and clocks can be repeated.
 
@@ -21,6 +21,7 @@ use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::subscriber::Subscriber;
 
 #[test]
+#[ignore = "beside other tests it takes minutes; run it alone"]
 fn readings_keep_flowing_and_nothing_grows() {
     let seconds = variable("OMNIGATE_FAULTS_FOR").unwrap_or(30);
     let seed = variable("OMNIGATE_SEED").unwrap_or_else(|| u64::from(std::process::id()));
