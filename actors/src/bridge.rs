@@ -7,11 +7,13 @@
 //!
 //! Owns its connection to the broker: there is one last will for each, and the Publisher's is the status. Every session is a clean one and
 //! requests are subscribed at QoS 0, so the broker keeps none for a gateway that is away; a retained one is ignored. What is retained is what
-//! is, not what happened: on each connection all of it is told anew (`survey`), so nothing of it has to be kept while the broker is away.
+//! is, not what happened: on each connection all of it is told anew (`survey`), so nothing of it has to be kept while the broker is away. What
+//! an earlier run described elsewhere is cleared first (`former`); a life that begins because the settings have changed is no different.
 //! Awaits only Meters. Ends only by a bug: a bad request is answered, not fatal.
 
 mod config;
 mod feed;
+mod former;
 mod home_assistant;
 mod request;
 mod requests;
@@ -41,17 +43,21 @@ pub use feed::{Feed, Line};
 pub use home_assistant::HomeAssistant;
 pub use request::LogLevel;
 
-use config::METERS;
+use config::{INFO, METERS};
+use former::Former;
 use survey::Survey;
 use view::Seen;
 
 /// See the [module documentation](self).
 pub struct Bridge {
     config: Config,
+    /// Where meters are described in this life.
+    home_assistant: Option<HomeAssistant>,
     monitor: Arc<Monitor>,
     session: Option<Session>,
     connection: Option<Link>,
     survey: Survey,
+    former: Former,
     seen: Seen,
     paced: Paced,
     /// Restarts of single actors, which use up their budgets.
@@ -60,12 +66,28 @@ pub struct Bridge {
     strangers: Vec<Announcement>,
     /// The gateway stops when so many messages of this connection are acknowledged: the answer to the request is the last of them.
     stop_after: Option<u64>,
-    /// When the list that the broker keeps was read, or given up.
-    recalled: bool,
+    recall: Recall,
+    /// The information is not as it was told last.
+    info_due: bool,
     /// While there is no connection.
     away: Option<Waiting>,
     /// While the MQTT library hangs.
     hanging: Option<Waiting>,
+}
+
+/// What of an earlier run's words was read.
+#[derive(Default)]
+struct Recall {
+    list: bool,
+    info: bool,
+    /// The broker had its time: it keeps nothing.
+    given_up: bool,
+}
+
+impl Recall {
+    fn is_complete(&self) -> bool {
+        self.list && self.info || self.given_up
+    }
 }
 
 /// The present connection.
@@ -82,12 +104,15 @@ struct Link {
 impl Bridge {
     /// A new life.
     pub fn new(config: Config, monitor: &Arc<Monitor>) -> Self {
+        let home_assistant = config.home_assistant.get().as_ref().clone();
         Self {
             survey: Survey::new(
                 config.base.clone(),
                 config.topics.gateway_id(),
-                config.home_assistant.clone(),
+                home_assistant.clone(),
             ),
+            former: Former::default(),
+            home_assistant,
             seen: Seen::default(),
             paced: Paced::new(config.pace),
             restarts: Paced::new(requests::RESTARTS),
@@ -97,7 +122,8 @@ impl Bridge {
             connection: None,
             strangers: Vec::new(),
             stop_after: None,
-            recalled: false,
+            recall: Recall::default(),
+            info_due: true,
             away: None,
             hanging: None,
         }
@@ -107,6 +133,8 @@ impl Bridge {
         let now = Instant::now();
         self.away = None;
         self.survey.forget_told();
+        self.former.forget_told();
+        self.info_due = true;
         self.connection = Some(Link {
             connection,
             since: now,
@@ -118,8 +146,7 @@ impl Bridge {
             self.config.base.bridge(STATE),
             json!({"state": "online"}).to_string(),
         );
-        let info = retained(self.config.base.bridge("info"), self.info().to_string());
-        self.send(vec![online, info]);
+        self.send(vec![online]);
     }
 
     fn disconnected(&mut self) {
@@ -134,10 +161,12 @@ impl Bridge {
         let base = &self.config.base;
         if message.topic == base.bridge(STATE) {
             self.hear_state(&message);
-        } else if message.topic == base.bridge(METERS) {
-            self.hear_list(&message);
+        } else if [METERS, INFO]
+            .map(|of| base.bridge(of))
+            .contains(&message.topic)
+        {
+            self.hear_earlier(&message);
         } else if self
-            .config
             .home_assistant
             .as_ref()
             .is_some_and(|at| at.status() == message.topic)
@@ -168,13 +197,21 @@ impl Bridge {
     }
 
     /// What an earlier run said last. What we say ourselves comes back too, not as retained.
-    fn hear_list(&mut self, message: &Incoming) {
-        if message.retained && !self.recalled {
-            self.recalled = true;
+    fn hear_earlier(&mut self, message: &Incoming) {
+        if !message.retained || self.recall.is_complete() {
+            return;
+        }
+        if message.topic == self.config.base.bridge(METERS) {
+            self.recall.list = true;
             self.survey
                 .recall(&message.payload, &self.config.catalogue, Instant::now());
-            self.look();
+        } else {
+            self.recall.info = true;
+            let gateway_id = self.config.topics.gateway_id();
+            self.former =
+                Former::recall(&message.payload, gateway_id, self.home_assistant.as_ref());
         }
+        self.look();
     }
 
     /// Looks at what has changed, and tells it.
@@ -184,9 +221,9 @@ impl Bridge {
             .connection
             .as_ref()
             .is_some_and(|link| link.since.elapsed() >= RECALL_WITHIN);
-        self.recalled |= waited;
+        self.recall.given_up |= waited;
         let mut events = self.seen.look(&self.config);
-        if self.recalled && *self.config.table.known().borrow() {
+        if self.recall.is_complete() && *self.config.table.known().borrow() {
             let found =
                 self.survey
                     .observe(&self.config.table.snapshot(), &self.config.catalogue, now);
@@ -220,7 +257,7 @@ impl Bridge {
 
     /// Tells of meters what is due, as far as the window allows.
     fn tell(&mut self) {
-        if !self.recalled {
+        if !self.recall.is_complete() {
             return;
         }
         while let Some(link) = &self.connection {
@@ -229,10 +266,22 @@ impl Bridge {
             if room == 0 {
                 return;
             }
-            let mut messages = Vec::new();
-            let done = self
-                .survey
-                .tell(room, link.sent, Instant::now(), &mut messages);
+            let (mut messages, sent) = (Vec::new(), link.sent);
+            let mut done = self
+                .former
+                .clear(self.survey.ids(), room, sent, &mut messages);
+            // In this order: while the information is the earlier run's, a third one finds what this one has not cleared.
+            if done {
+                if std::mem::take(&mut self.info_due) {
+                    let info = self.info().to_string();
+                    messages.push(retained(self.config.base.bridge(INFO), info));
+                }
+                let (room, sent) = (
+                    room.saturating_sub(messages.len()),
+                    sent + messages.len() as u64,
+                );
+                done = self.survey.tell(room, sent, Instant::now(), &mut messages);
+            }
             self.send(messages);
             if done {
                 return;
@@ -253,6 +302,7 @@ impl Bridge {
         if let Some(link) = &mut self.connection {
             link.acknowledged += count as u64;
             self.survey.acknowledged(link.acknowledged);
+            self.former.acknowledged(link.acknowledged);
         }
         self.stop_if_answered();
         self.tell();
@@ -303,7 +353,7 @@ impl Actor for Bridge {
         self.seen.look(&self.config);
         self.away = Some(self.monitor.waiting_for_ever("the broker"));
         match Session::start(
-            self.config.session(),
+            self.config.session(self.home_assistant.as_ref()),
             &self.config.turn,
             self.config.log.clone(),
         ) {
@@ -352,7 +402,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Silence of the session's thread that does not happen to a healthy one.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long the broker may take to send the list that it keeps, if it does.
+/// How long the broker may take to send what it keeps of an earlier run, if it does.
 const RECALL_WITHIN: Duration = Duration::from_secs(2);
 
 /// An `offline` of ours is corrected at most so often, lest two that disagree flood the broker.

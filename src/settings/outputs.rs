@@ -35,7 +35,8 @@ pub struct State {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HomeAssistant {
-    /// Whether the meters are described; needs the state output. Default: `false`.
+    /// Whether the meters are described; needs the state output, which clears what was described where this is switched off. Default:
+    /// `false`.
     #[serde(default)]
     pub enabled: bool,
     /// What the topics begin with where Home Assistant looks, written as `base_topic` is. Default: `homeassistant`.

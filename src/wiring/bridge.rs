@@ -8,6 +8,7 @@ use omnigate_actors::changeable::Changeable;
 use omnigate_actors::commander::{Pace, StopRequested};
 use omnigate_actors::counters::Counters;
 use omnigate_actors::driver::status::StatusSender;
+use omnigate_actors::meter_list::MeterListing;
 use omnigate_actors::meters::Meters;
 use omnigate_actors::mqtt::{Broker, Turn};
 use omnigate_actors::output::catalogue::Catalogue;
@@ -26,8 +27,10 @@ use crate::settings::Settings;
 pub struct Wires<'a> {
     pub broker: &'a Changeable<Broker>,
     pub token: &'a Changeable<Option<Secret>>,
+    pub home_assistant: &'a Changeable<Option<HomeAssistant>>,
     pub table: &'a Arc<MeterTable>,
     pub catalogue: &'a Arc<Catalogue>,
+    pub listing: &'a MeterListing,
     pub meters: &'a Addr<Meters>,
     pub publisher: &'a Addr<Publisher>,
     pub stop: mpsc::Sender<StopRequested>,
@@ -43,16 +46,14 @@ pub struct Wires<'a> {
 
 /// What the bridge is made from.
 pub fn config(settings: &Settings, wires: Wires<'_>) -> bridge::Config {
-    let home_assistant = settings.home_assistant.enabled.then(|| HomeAssistant {
-        prefix: settings.home_assistant.prefix.clone(),
-    });
     bridge::Config {
         broker: wires.broker.clone(),
         topics: settings.gateway.id.topics().clone(),
         base: settings.state.base_topic.clone(),
-        home_assistant,
+        home_assistant: wires.home_assistant.clone(),
         table: Arc::clone(wires.table),
         catalogue: Arc::clone(wires.catalogue),
+        listing: Arc::clone(wires.listing),
         apply: wires.meters.clone().recipient(),
         add: wires.meters.clone().recipient(),
         remove: wires.meters.clone().recipient(),
@@ -73,6 +74,14 @@ pub fn config(settings: &Settings, wires: Wires<'_>) -> bridge::Config {
         counters: Arc::clone(wires.counters),
         log: wires.log,
     }
+}
+
+/// Where Home Assistant looks, as these settings say.
+pub fn home_assistant(settings: &Settings) -> Option<HomeAssistant> {
+    let of = &settings.home_assistant;
+    of.enabled.then(|| HomeAssistant {
+        prefix: of.prefix.clone(),
+    })
 }
 
 struct Hands {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use omnigate_actors::bridge::Bridge;
+use omnigate_actors::bridge::{Bridge, HomeAssistant};
 use omnigate_actors::changeable::Changeable;
 use omnigate_actors::clock;
 use omnigate_actors::commander::{self, Commander};
@@ -80,6 +80,7 @@ pub struct Gateway {
 struct Adjustable {
     broker: Changeable<Broker>,
     stop_token: Changeable<Option<Secret>>,
+    home_assistant: Changeable<Option<HomeAssistant>>,
     status_interval: Changeable<Duration>,
 }
 
@@ -88,14 +89,15 @@ impl Adjustable {
         Self {
             broker: settings.mqtt.broker().into(),
             stop_token: settings.mqtt.stop_token.clone().into(),
+            home_assistant: bridge::home_assistant(settings).into(),
             status_interval: settings.mqtt.status_interval.seconds().into(),
         }
     }
 }
 
 impl Gateway {
-    /// The keys that can change while it runs.
-    pub const CHANGEABLE: [&str; 12] = [
+    /// The keys that can always change while it runs.
+    const CHANGEABLE: [&str; 12] = [
         "log.level",
         "mqtt.url",
         "mqtt.username",
@@ -110,11 +112,24 @@ impl Gateway {
         "mqtt.stop_token_file",
     ];
 
+    /// Those that need a bridge.
+    const OF_THE_BRIDGE: [&str; 2] = ["home_assistant.enabled", "home_assistant.prefix"];
+
+    /// The keys that can change while it runs.
+    pub fn changeable(&self) -> Vec<&'static str> {
+        let mut keys = Self::CHANGEABLE.to_vec();
+        if self.bridge.is_some() {
+            keys.extend(Self::OF_THE_BRIDGE);
+        }
+        keys
+    }
+
     /// Puts into force what can change of these settings. Only a change that concerns the connection to the broker replaces it.
     pub fn adjust(&self, settings: &Settings) {
         let Adjustable {
             broker,
             stop_token,
+            home_assistant,
             status_interval,
         } = &self.adjustable;
         let wanted = settings.mqtt.broker();
@@ -123,6 +138,13 @@ impl Gateway {
         }
         stop_token.set(settings.mqtt.stop_token.clone());
         status_interval.set(settings.mqtt.status_interval.seconds());
+        let wanted = bridge::home_assistant(settings);
+        if let Some(bridge) = &self.bridge
+            && *home_assistant.get() != wanted
+        {
+            home_assistant.set(wanted);
+            bridge.handle.monitor.restart();
+        }
     }
 
     /// Starts everything.
@@ -257,8 +279,10 @@ impl Gateway {
             let wires = Wires {
                 broker: &adjustable.broker,
                 token: &adjustable.stop_token,
+                home_assistant: &adjustable.home_assistant,
                 table: &table,
                 catalogue: &catalogue,
+                listing: &listing,
                 meters: &meters.addr,
                 publisher: &publisher.addr,
                 stop: ends.stop.clone(),

@@ -42,10 +42,11 @@ pub fn run(
         let (mut reasons, ends) = Reasons::listen()?;
         let hangup = Hangup::listen()?;
         let gateway = Gateway::start(settings, logging, ends)?;
+        let changeable = gateway.changeable();
         watchdog::ready(log);
         let reason = tokio::select! {
             reason = reasons.next(gateway.root()) => reason,
-            reason = reloads(hangup, again, &settings.written, &Gateway::CHANGEABLE, log, |settings| {
+            reason = reloads(hangup, again, &settings.written, &changeable, log, |settings| {
                 logging.change_level(settings.log.level);
                 gateway.adjust(settings);
             }) => reason,

@@ -1,5 +1,5 @@
 //! Home Assistant: each meter is described, again when Home Assistant starts, and forgotten when the meter is removed, even if that happened
-//! while nobody could say so.
+//! while nobody could say so. What was told at another prefix, or before it was switched off, is cleared.
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,14 @@ use super::support::wait_for;
 
 const DESCRIPTION: &str = "homeassistant/device/omnigate_kam_32666857/config";
 
+const SECTIONS: &str = "[state]\nenabled = true\n[home_assistant]\nenabled = true";
+
 fn start(broker: &Broker) -> Gateway {
-    let gateway = Options::stdin(broker)
-        .sections("[state]\nenabled = true\n[home_assistant]\nenabled = true")
-        .start();
+    start_with(broker, SECTIONS)
+}
+
+fn start_with(broker: &Broker, sections: &str) -> Gateway {
+    let gateway = Options::stdin(broker).sections(sections).start();
     gateway.wait_for_output("requests are heard");
     gateway.wait_for_output("commands are heard");
     gateway
@@ -61,19 +65,60 @@ fn described_again_at_its_start_and_forgotten_with_the_meter() {
     drop(gateway);
     let _gateway = start(&broker);
     set(&subscriber, "[]");
-    wait_for("the description to be cleared", || {
-        subscriber
-            .on(DESCRIPTION)
-            .last()
-            .filter(|last| last.payload.is_empty())
-            .map(|_| ())
+    wait_until_cleared(&subscriber, DESCRIPTION);
+    wait_until_cleared(&subscriber, "omnigate/kam_32666857/state");
+}
+
+fn wait_until_cleared(subscriber: &Subscriber, topic: &str) {
+    wait_for(&format!("{topic} to be cleared"), || {
+        let messages = subscriber.on(topic);
+        messages.last()?.payload.is_empty().then_some(())
     });
-    let cleared = "omnigate/kam_32666857/state";
-    wait_for("the state to be cleared", || {
-        subscriber
-            .on(cleared)
-            .last()
-            .filter(|last| last.payload.is_empty())
-            .map(|_| ())
+}
+
+#[test]
+fn another_prefix_and_switching_off_leave_nothing_behind() {
+    const GATEWAY_DESCRIPTION: &str = "homeassistant/device/omnigate_gateway_706462169/config";
+    const ELSEWHERE: [&str; 2] = [
+        "elsewhere/device/omnigate_kam_32666857/config",
+        "elsewhere/device/omnigate_gateway_706462169/config",
+    ];
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let mut gateway = start(&broker);
+    set(&subscriber, &set_message());
+    gateway.feed([COMPACT_2_06]);
+    for topic in [DESCRIPTION, GATEWAY_DESCRIPTION] {
+        assert!(!subscriber.wait_on(topic, 1)[0].payload.is_empty());
+    }
+
+    // While it runs.
+    gateway.edit_settings(
+        "[home_assistant]\nenabled = true",
+        "[home_assistant]\nenabled = true\nprefix = \"elsewhere\"",
+    );
+    gateway.signal("HUP");
+    gateway.wait_for_output("settings reloaded, changed: home_assistant.prefix\n");
+    for topic in ELSEWHERE {
+        assert!(!subscriber.wait_on(topic, 1)[0].payload.is_empty());
+    }
+    for topic in [DESCRIPTION, GATEWAY_DESCRIPTION] {
+        wait_until_cleared(&subscriber, topic);
+    }
+    let state = subscriber.on("omnigate/kam_32666857/state");
+    assert!(
+        !state.last().unwrap().payload.is_empty(),
+        "only described elsewhere"
+    );
+
+    // Or by a start with other settings, by a gateway that has lost its memory.
+    drop(gateway);
+    let _gateway = start_with(&broker, "[state]\nenabled = true");
+    for topic in ELSEWHERE {
+        wait_until_cleared(&subscriber, topic);
+    }
+    wait_for("the information to say so", || {
+        let info = subscriber.on("omnigate/bridge/info").last()?.json();
+        info["config"]["home_assistant"].is_null().then_some(())
     });
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::support::broker::Broker;
 use super::support::gateway::{GATEWAY, Gateway, Options};
 use super::support::subscriber::Subscriber;
-use super::support::telegrams::{COMPACT_2_06, KEY, METER, set_message};
+use super::support::telegrams::{COMPACT_2_06, COMPACT_2_15, KEY, METER, set_message};
 use super::support::wait_for;
 
 const BASE: &str = "omnigate";
@@ -74,6 +74,7 @@ fn meters_are_added_listed_and_removed() {
     assert_eq!(listed["type"]["model"], "OmniPower");
     let report = ask(&subscriber, "meters/get", &Value::Null);
     assert_eq!(report["data"]["meters"][0]["readings"], 1);
+    assert_eq!(report["data"]["not_monitored"], json!([]));
 
     let removed = ask(
         &subscriber,
@@ -90,6 +91,16 @@ fn meters_are_added_listed_and_removed() {
         };
         (cleared(AVAILABILITY) && cleared("omnigate/kam_32666857/state")).then_some(())
     });
+    // From now on it is one of the others on the air.
+    gateway.feed([COMPACT_2_15]);
+    let other = wait_for("it to be heard without being monitored", || {
+        let report = ask(&subscriber, "meters/get", &Value::Null);
+        assert_eq!(report["data"]["meters"], json!([]));
+        report["data"]["not_monitored"].get(0).cloned()
+    });
+    assert_eq!(other["id"], METER);
+    assert_eq!(other["model"], "OmniPower");
+    assert_eq!(other["encryption"], "ELL AES-128-CTR");
     let set = ask(
         &subscriber,
         "meters/set",

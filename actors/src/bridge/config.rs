@@ -14,6 +14,7 @@ use crate::changeable::Changeable;
 use crate::commander::{Pace, StopRequested};
 use crate::counters::Counters;
 use crate::driver::DriverStatus;
+use crate::meter_list::MeterListing;
 use crate::meters::{AddMeters, ApplySet, RemoveMeters};
 use crate::mqtt::{self, Broker, QoS, Subscription, Turn};
 use crate::output::base_topic::BaseTopic;
@@ -36,12 +37,14 @@ pub struct Config {
     pub topics: Topics,
     /// What the bridge's topics begin with.
     pub base: BaseTopic,
-    /// Where Home Assistant looks; `None`: it is told nothing.
-    pub home_assistant: Option<HomeAssistant>,
+    /// Where Home Assistant looks; `None`: it is told nothing. Each life of the Bridge asks once: it is restarted where this changes.
+    pub home_assistant: Changeable<Option<HomeAssistant>>,
     /// The monitored meters.
     pub table: Arc<MeterTable>,
     /// What they are.
     pub catalogue: Arc<Catalogue>,
+    /// All meters, the others on the air too.
+    pub listing: MeterListing,
     /// Who applies changes of the set.
     pub apply: Recipient<ApplySet>,
     /// The same, for meters that are added.
@@ -90,16 +93,17 @@ pub trait Levers: Send + Sync {
 
 impl Config {
     /// The Bridge's connection: with a last will of its own, since the one of the Publisher's is the status.
-    pub(super) fn session(&self) -> mqtt::Config {
+    pub(super) fn session(&self, home_assistant: Option<&HomeAssistant>) -> mqtt::Config {
         let subscription = |topic: String, qos| Subscription { topic, qos };
         // At QoS 0, so that the broker keeps no request for a gateway that is away.
         let requests = VERBS.map(|verb| subscription(self.request(verb), QoS::AtMostOnce));
         let mut subscriptions = vec![
             subscription(self.base.bridge(STATE), QoS::AtLeastOnce),
             subscription(self.base.bridge(METERS), QoS::AtLeastOnce),
+            subscription(self.base.bridge(INFO), QoS::AtLeastOnce),
         ];
         subscriptions.extend(requests);
-        if let Some(home_assistant) = &self.home_assistant {
+        if let Some(home_assistant) = home_assistant {
             subscriptions.push(subscription(home_assistant.status(), QoS::AtMostOnce));
         }
         mqtt::Config {
@@ -120,3 +124,6 @@ impl Config {
 
 /// The last level of the topic with the list of meters.
 pub(super) const METERS: &str = "meters";
+
+/// The last level of the topic with what the gateway is.
+pub(super) const INFO: &str = "info";

@@ -7,8 +7,8 @@ use actix::prelude::*;
 use serde_json::{Value, json};
 use slog::{info, warn};
 
+use super::Bridge;
 use super::request::{Asked, Refused, Request, VERBS};
-use super::{Bridge, retained};
 use crate::commander::{Pace, StopRequested};
 use crate::counters::Count;
 use crate::meters::{AddMeters, ApplySet, RemoveMeters};
@@ -70,11 +70,11 @@ impl Bridge {
     fn carry_out(&mut self, request: Request, caller: Caller, ctx: &mut Context<Self>) {
         let answer = match request {
             Request::HealthCheck => Ok(self.health()),
-            Request::MetersGet => Ok(json!({"meters": self.survey.report()})),
+            Request::MetersGet => Ok(self.meters()),
             Request::LogLevel(level) => {
                 self.config.levers.set_log_level(level);
-                let info = retained(self.config.base.bridge("info"), self.info().to_string());
-                self.send(vec![info]);
+                self.info_due = true;
+                self.tell();
                 Ok(json!({"level": level}))
             }
             Request::DongleReset => match self.config.levers.reset_dongle() {
@@ -109,6 +109,15 @@ impl Bridge {
             }
         };
         self.answer(&caller, answer);
+    }
+
+    /// The monitored meters and how they fare, and the others on the air.
+    fn meters(&self) -> Value {
+        let others: Vec<_> = (self.config.listing)()
+            .into_iter()
+            .filter(|meter| meter.monitored.is_none())
+            .collect();
+        json!({"meters": self.survey.report(), "not_monitored": others})
     }
 
     /// Stops the gateway, if that was asked for and the answer has arrived or cannot any more.

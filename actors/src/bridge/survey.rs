@@ -152,6 +152,11 @@ impl Survey {
         found
     }
 
+    /// All meters that the broker may know: also those of an earlier run, and those that are to be cleared.
+    pub(super) fn ids(&self) -> impl Iterator<Item = MeterId> {
+        self.meters.keys().chain(self.gone.keys()).copied()
+    }
+
     /// Adds the messages that are due, at most about so many. `sent` were sent before them. Says whether that was all.
     pub(super) fn tell(
         &mut self,

@@ -48,7 +48,6 @@ impl Bridge {
         let Config {
             topics,
             base,
-            home_assistant,
             levers,
             token,
             ..
@@ -59,7 +58,7 @@ impl Bridge {
             "log_level": levers.log_level(),
             "config": {
                 "base_topic": base.to_string(),
-                "home_assistant": home_assistant.as_ref().map(|at| at.prefix.to_string()),
+                "home_assistant": self.home_assistant.as_ref().map(|at| at.prefix.to_string()),
                 "requests_need_token": token.get().is_some(),
             },
         })
