@@ -32,11 +32,12 @@ use slog::{debug, info};
 
 use crate::commander::Paced;
 use crate::faults;
-use crate::mqtt::{Connection, Event, Incoming, Outgoing, QoS, Session};
+use crate::mqtt::{Connection, Event, Incoming, Outgoing, QoS};
 use crate::output::base_topic::BaseTopic;
 use crate::output::state::STATE;
 use crate::publisher::{Announce, Announcement, News};
-use crate::supervision::{Monitor, Waiting};
+use crate::supervision::Monitor;
+use crate::uplink::Uplink;
 
 pub use config::{Config, Levers};
 pub use feed::{Feed, Line};
@@ -54,8 +55,8 @@ pub struct Bridge {
     /// Where meters are described in this life.
     home_assistant: Option<HomeAssistant>,
     monitor: Arc<Monitor>,
-    session: Option<Session>,
-    connection: Option<Link>,
+    uplink: Uplink,
+    link: Option<Link>,
     survey: Survey,
     former: Former,
     seen: Seen,
@@ -69,10 +70,6 @@ pub struct Bridge {
     recall: Recall,
     /// The information is not as it was told last.
     info_due: bool,
-    /// While there is no connection.
-    away: Option<Waiting>,
-    /// While the MQTT library hangs.
-    hanging: Option<Waiting>,
 }
 
 /// What of an earlier run's words was read.
@@ -90,9 +87,8 @@ impl Recall {
     }
 }
 
-/// The present connection.
+/// What is known of the present connection.
 struct Link {
-    connection: Connection,
     since: Instant,
     /// Messages sent and acknowledged on it.
     sent: u64,
@@ -118,25 +114,22 @@ impl Bridge {
             restarts: Paced::new(requests::RESTARTS),
             config,
             monitor: Arc::clone(monitor),
-            session: None,
-            connection: None,
+            uplink: Uplink::new(monitor),
+            link: None,
             strangers: Vec::new(),
             stop_after: None,
             recall: Recall::default(),
             info_due: true,
-            away: None,
-            hanging: None,
         }
     }
 
     fn connected(&mut self, connection: Connection) {
         let now = Instant::now();
-        self.away = None;
+        self.uplink.connected(connection);
         self.survey.forget_told();
         self.former.forget_told();
         self.info_due = true;
-        self.connection = Some(Link {
-            connection,
+        self.link = Some(Link {
             since: now,
             sent: 0,
             acknowledged: 0,
@@ -150,10 +143,9 @@ impl Bridge {
     }
 
     fn disconnected(&mut self) {
-        self.connection = None;
+        self.uplink.disconnected();
+        self.link = None;
         self.stop_if_answered();
-        self.away
-            .get_or_insert_with(|| self.monitor.waiting_for_ever("the broker"));
     }
 
     fn hear(&mut self, message: Incoming, ctx: &mut Context<Self>) {
@@ -187,7 +179,7 @@ impl Bridge {
     /// The last will of a connection that died may be published long after a newer `online`.
     fn hear_state(&mut self, message: &Incoming) {
         let offline = crate::status::says_offline(&message.payload);
-        if let Some(link) = self.connection.as_mut().filter(|_| offline)
+        if let Some(link) = self.link.as_mut().filter(|_| offline)
             && link.said_online.elapsed() >= CORRECTION_GAP
         {
             link.said_online = Instant::now();
@@ -218,7 +210,7 @@ impl Bridge {
     fn look(&mut self) {
         let now = Instant::now();
         let waited = self
-            .connection
+            .link
             .as_ref()
             .is_some_and(|link| link.since.elapsed() >= RECALL_WITHIN);
         self.recall.given_up |= waited;
@@ -260,7 +252,7 @@ impl Bridge {
         if !self.recall.is_complete() {
             return;
         }
-        while let Some(link) = &self.connection {
+        while let Some(link) = &self.link {
             let on_their_way = usize::try_from(link.sent - link.acknowledged).unwrap_or(WINDOW);
             let room = WINDOW.saturating_sub(on_their_way);
             if room == 0 {
@@ -290,16 +282,14 @@ impl Bridge {
     }
 
     fn send(&mut self, mut messages: Vec<Outgoing>) {
-        if let (Some(session), Some(link)) = (&self.session, &mut self.connection)
-            && !messages.is_empty()
-        {
+        if let Some(link) = &mut self.link {
             link.sent += messages.len() as u64;
-            session.send(link.connection, &mut messages);
+            self.uplink.send(&mut messages);
         }
     }
 
     fn acknowledged(&mut self, count: usize) {
-        if let Some(link) = &mut self.connection {
+        if let Some(link) = &mut self.link {
             link.acknowledged += count as u64;
             self.survey.acknowledged(link.acknowledged);
             self.former.acknowledged(link.acknowledged);
@@ -329,19 +319,6 @@ impl Bridge {
             .map(|line| self.event("logging", &json!(line)))
             .collect()
     }
-
-    /// A library that hangs is a wait beyond its limit, which ends the process.
-    fn watch_session(&mut self) {
-        let silent = self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.silent_for() > SILENCE);
-        if !silent {
-            self.hanging = None;
-        } else if self.hanging.is_none() {
-            self.hanging = Some(self.monitor.waiting("the MQTT library"));
-        }
-    }
 }
 
 impl Actor for Bridge {
@@ -351,20 +328,11 @@ impl Actor for Bridge {
         self.config.feed.open();
         // What happens from here on is an event.
         self.seen.look(&self.config);
-        self.away = Some(self.monitor.waiting_for_ever("the broker"));
-        match Session::start(
-            self.config.session(self.home_assistant.as_ref()),
-            &self.config.turn,
-            self.config.log.clone(),
-        ) {
-            Ok((session, events)) => {
-                self.session = Some(session);
-                ctx.add_stream(events);
-            }
-            Err(error) => self.monitor.fail(ctx, format_args!("no thread: {error}")),
-        }
+        let session = self.config.session(self.home_assistant.as_ref());
+        let Config { turn, log, .. } = &self.config;
+        self.uplink.start(session, turn, log.clone(), ctx);
         ctx.run_interval(TICK, |bridge, _| {
-            bridge.watch_session();
+            bridge.uplink.watch();
             bridge.look();
         });
     }
@@ -398,9 +366,6 @@ const ACTOR: &str = "bridge";
 
 /// How often is looked what has changed.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Silence of the session's thread that does not happen to a healthy one.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long the broker may take to send what it keeps of an earlier run, if it does.
 const RECALL_WITHIN: Duration = Duration::from_secs(2);

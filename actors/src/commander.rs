@@ -21,11 +21,12 @@ use crate::changeable::Changeable;
 use crate::counters::{Count, Counters};
 use crate::faults;
 use crate::meters::ApplySet;
-use crate::mqtt::{self, Broker, Event, Incoming, QoS, Session, Subscription, Turn};
+use crate::mqtt::{self, Broker, Event, Incoming, QoS, Subscription, Turn};
 use crate::output::recalc::{STOP_ALL, Topics};
 use crate::secrets::Secret;
 use crate::set_message::{Afterthoughts, Limits, SetMessage, SetReport, Unusable};
-use crate::supervision::{Monitor, Waiting};
+use crate::supervision::Monitor;
+use crate::uplink::Uplink;
 
 use answers::Answers;
 pub use pace::Pace;
@@ -69,7 +70,7 @@ pub struct StopRequested {
 pub struct Commander {
     config: Config,
     monitor: Arc<Monitor>,
-    session: Option<Session>,
+    uplink: Uplink,
     answers: Answers,
     paced: Paced,
     /// The set message that waits for its turn.
@@ -78,10 +79,6 @@ pub struct Commander {
     applying: bool,
     /// It will be looked at again when the pace allows the next one.
     pausing: bool,
-    /// While there is no connection.
-    away: Option<Waiting>,
-    /// While the MQTT library hangs.
-    hanging: Option<Waiting>,
 }
 
 impl Config {
@@ -111,12 +108,10 @@ impl Commander {
             paced: Paced::new(config.pace),
             config,
             monitor: Arc::clone(monitor),
-            session: None,
+            uplink: Uplink::new(monitor),
             waiting: None,
             applying: false,
             pausing: false,
-            away: None,
-            hanging: None,
         }
     }
 
@@ -244,21 +239,8 @@ impl Commander {
     }
 
     fn send_answers(&mut self) {
-        if let Some(session) = &self.session {
-            self.answers.send(session);
-        }
-    }
-
-    /// A library that hangs is a wait beyond its limit, which ends the process.
-    fn watch_session(&mut self) {
-        let silent = self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.silent_for() > SILENCE);
-        if !silent {
-            self.hanging = None;
-        } else if self.hanging.is_none() {
-            self.hanging = Some(self.monitor.waiting("the MQTT library"));
+        if self.uplink.is_connected() {
+            self.uplink.send(&mut self.answers.take_unsent());
         }
     }
 }
@@ -268,20 +250,11 @@ impl Actor for Commander {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         faults::hit("commander.started", "");
-        self.away = Some(self.monitor.waiting_for_ever("the broker"));
-        match Session::start(
-            self.config.session(),
-            &self.config.turn,
-            self.config.log.clone(),
-        ) {
-            Ok((session, events)) => {
-                self.session = Some(session);
-                ctx.add_stream(events);
-            }
-            Err(error) => self.monitor.fail(ctx, format_args!("no thread: {error}")),
-        }
+        let Config { turn, log, .. } = &self.config;
+        self.uplink
+            .start(self.config.session(), turn, log.clone(), ctx);
         ctx.run_interval(TICK, |commander, _| {
-            commander.watch_session();
+            commander.uplink.watch();
             commander.add_afterthoughts();
         });
     }
@@ -294,14 +267,12 @@ impl StreamHandler<VecDeque<Event>> for Commander {
         for event in events {
             match event {
                 Event::Connected(connection) => {
-                    self.away = None;
-                    self.answers.connected(connection);
+                    self.uplink.connected(connection);
                     self.send_answers();
                 }
                 Event::Disconnected { .. } => {
-                    self.answers.disconnected();
-                    self.away
-                        .get_or_insert_with(|| self.monitor.waiting_for_ever("the broker"));
+                    self.uplink.disconnected();
+                    self.answers.rewind();
                 }
                 Event::Acknowledged(count) => {
                     self.answers.acknowledged(count);
@@ -336,9 +307,6 @@ const ACTOR: &str = "commander";
 
 /// How often the session is looked after.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Silence of the session's thread that does not happen to a healthy one.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// Answers on their way at once.
 const WINDOW: usize = 16;

@@ -35,3 +35,4 @@ pub mod status;
 pub mod store;
 pub mod supervision;
 pub mod tree;
+mod uplink;

@@ -26,11 +26,13 @@ use slog::{error, warn};
 use crate::clock::{self, Stamp};
 use crate::counters::Count;
 use crate::faults;
-use crate::mqtt::{Connection, Event, Failure, Outgoing, QoS, Session};
+use crate::mqtt::{Connection, Event, Failure, Outgoing, QoS};
 use crate::output::recalc::Values;
 use crate::store::outbox::{NewRow, OutboxState, Row};
-use crate::supervision::{Monitor, Waiting, unwinding};
+use crate::supervision::{Monitor, unwinding};
+use crate::uplink::Uplink;
 
+pub use crate::uplink::THE_BROKER;
 pub use announcements::Announcements;
 pub use broker_state::BrokerState;
 pub use config::Config;
@@ -45,8 +47,7 @@ use status_duty::StatusDuty;
 pub struct Publisher {
     config: Config,
     monitor: Arc<Monitor>,
-    session: Option<Session>,
-    connection: Option<Connection>,
+    uplink: Uplink,
     in_flight: InFlight,
     /// Messages that are about to be handed to the session; kept for its room.
     batch: Vec<Outgoing>,
@@ -55,10 +56,6 @@ pub struct Publisher {
     farewell: Option<Farewell>,
     /// The outbox as it was when losses were last reported.
     reported: OutboxState,
-    /// While there is no connection.
-    away: Option<Waiting>,
-    /// While the MQTT library hangs.
-    hanging: Option<Waiting>,
 }
 
 impl Publisher {
@@ -68,15 +65,12 @@ impl Publisher {
             status: StatusDuty::of(&config.status),
             config,
             monitor: Arc::clone(monitor),
-            session: None,
-            connection: None,
+            uplink: Uplink::new(monitor),
             in_flight: InFlight::default(),
             batch: Vec::new(),
             meters: MetersDuty::default(),
             farewell: None,
             reported: OutboxState::default(),
-            away: None,
-            hanging: None,
         }
     }
 
@@ -114,9 +108,8 @@ impl Publisher {
     }
 
     fn connected(&mut self, connection: Connection) {
-        self.connection = Some(connection);
+        self.uplink.connected(connection);
         self.config.broker_state.connected(clock::now());
-        self.away = None;
         self.status.acknowledged = false;
         self.forget_meters();
         if self
@@ -132,10 +125,8 @@ impl Publisher {
     }
 
     fn disconnected(&mut self, failure: &Failure) {
-        self.connection = None;
+        self.uplink.disconnected();
         self.config.broker_state.disconnected(failure, clock::now());
-        self.away
-            .get_or_insert_with(|| self.monitor.waiting_for_ever(THE_BROKER));
         self.begin_again();
     }
 
@@ -152,7 +143,7 @@ impl Publisher {
             .farewell
             .as_ref()
             .is_some_and(Farewell::is_past_draining);
-        if self.connection.is_none() || past_draining {
+        if !self.uplink.is_connected() || past_draining {
             return;
         }
         while self.in_flight.messages() < self.config.window {
@@ -197,11 +188,7 @@ impl Publisher {
     }
 
     fn hand_over(&mut self) {
-        if let (Some(session), Some(connection)) = (&self.session, self.connection)
-            && !self.batch.is_empty()
-        {
-            session.send(connection, &mut self.batch);
-        }
+        self.uplink.send(&mut self.batch);
     }
 
     fn acknowledged(&mut self, count: usize) {
@@ -237,19 +224,6 @@ impl Publisher {
         self.reported = state;
     }
 
-    /// A library that hangs is a wait beyond its limit, which ends the process.
-    fn watch_session(&mut self) {
-        let silent = self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.silent_for() > SILENCE);
-        if !silent {
-            self.hanging = None;
-        } else if self.hanging.is_none() {
-            self.hanging = Some(self.monitor.waiting("the MQTT library"));
-        }
-    }
-
     fn watch_outbox(&self, ctx: &mut Context<Self>) {
         let outbox = Arc::clone(&self.config.outbox);
         let ready = wrap_future::<_, Self>(async move { outbox.ready().notified().await });
@@ -260,7 +234,7 @@ impl Publisher {
     }
 
     fn tick(&mut self) {
-        self.watch_session();
+        self.uplink.watch();
         self.report_dropped();
         self.keep_status();
         self.keep_meters();
@@ -275,18 +249,9 @@ impl Actor for Publisher {
         faults::hit("publisher.started", "");
         self.begin_again();
         self.reported = self.config.outbox.state();
-        self.away = Some(self.monitor.waiting_for_ever(THE_BROKER));
-        match Session::start(
-            self.config.session(),
-            &self.config.turn,
-            self.config.log.clone(),
-        ) {
-            Ok((session, events)) => {
-                self.session = Some(session);
-                ctx.add_stream(events);
-            }
-            Err(error) => self.monitor.fail(ctx, format_args!("no thread: {error}")),
-        }
+        let Config { turn, log, .. } = &self.config;
+        self.uplink
+            .start(self.config.session(), turn, log.clone(), ctx);
         self.watch_outbox(ctx);
         ctx.run_interval(TICK, |publisher, _| publisher.tick());
     }
@@ -379,17 +344,11 @@ impl Drop for RowInHand<'_> {
     }
 }
 
-/// What the Publisher waits for while it has no connection.
-pub const THE_BROKER: &str = "the broker";
-
 /// The name in logs, rejects and the client id.
 const ACTOR: &str = "publisher";
 
 /// How often is looked whether there is something to do that nobody rings for.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Silence of the session's thread that does not happen to a healthy one.
-const SILENCE: Duration = Duration::from_secs(10);
 
 fn retained(topic: &str, payload: String) -> Outgoing {
     Outgoing {

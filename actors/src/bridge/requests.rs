@@ -84,7 +84,7 @@ impl Bridge {
             Request::ActorRestart(actor) => self.restart(&actor),
             Request::Stop => {
                 self.answer(&caller, Ok(json!({})));
-                self.stop_after = self.connection.as_ref().map(|link| link.sent);
+                self.stop_after = self.link.as_ref().map(|link| link.sent);
                 return;
             }
             Request::MetersSet(set) => {
@@ -123,7 +123,7 @@ impl Bridge {
     /// Stops the gateway, if that was asked for and the answer has arrived or cannot any more.
     pub(super) fn stop_if_answered(&mut self) {
         let arrived = |sent| {
-            self.connection
+            self.link
                 .as_ref()
                 .is_none_or(|link| link.acknowledged >= sent)
         };

@@ -25,7 +25,8 @@ impl Seen {
             if child.instance().is_none() {
                 let name = child.role().name;
                 restarts.insert(name, child.restarts());
-                let before = self.restarts.as_ref().and_then(|seen| seen.get(name).copied());
+                // One that was not there at the last look had not been restarted yet.
+                let before = self.restarts.as_ref().map(|seen| seen.get(name).copied().unwrap_or(0));
                 if before.is_some_and(|before| before < child.restarts()) {
                     let reason = child.last_exit().map(|exit| exit.reason);
                     events.push(json!({"type": "actor_restarted", "data": {"actor": name, "restarts": child.restarts(), "reason": reason}}));

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::mqtt::{Connection, Outgoing, QoS, Session};
+use crate::mqtt::{Outgoing, QoS};
 
 /// Bounded: the oldest go first.
 pub(super) struct Answers {
     topic: Arc<str>,
-    connection: Option<Connection>,
     /// Oldest first; the first `sent` of them are on their way.
     answers: VecDeque<String>,
     sent: usize,
@@ -21,7 +20,6 @@ impl Answers {
     pub(super) fn new(topic: Arc<str>) -> Self {
         Self {
             topic,
-            connection: None,
             answers: VecDeque::new(),
             sent: 0,
         }
@@ -37,13 +35,8 @@ impl Answers {
         full
     }
 
-    pub(super) fn connected(&mut self, connection: Connection) {
-        self.connection = Some(connection);
-        self.sent = 0;
-    }
-
-    pub(super) fn disconnected(&mut self) {
-        self.connection = None;
+    /// What was sent and not acknowledged is to be sent again.
+    pub(super) fn rewind(&mut self) {
         self.sent = 0;
     }
 
@@ -53,12 +46,9 @@ impl Answers {
         self.sent -= count;
     }
 
-    /// Sends what was not sent yet.
-    pub(super) fn send(&mut self, session: &Session) {
-        let Some(connection) = self.connection else {
-            return;
-        };
-        let mut messages: Vec<_> = self
+    /// What was not sent yet, and counts as sent from here on.
+    pub(super) fn take_unsent(&mut self) -> Vec<Outgoing> {
+        let messages = self
             .answers
             .iter()
             .skip(self.sent)
@@ -70,9 +60,7 @@ impl Answers {
             })
             .collect();
         self.sent = self.answers.len();
-        if !messages.is_empty() {
-            session.send(connection, &mut messages);
-        }
+        messages
     }
 }
 
@@ -94,7 +82,7 @@ mod tests {
         answers.sent = 2;
         answers.acknowledged(1);
         assert_eq!((answers.answers.len(), answers.sent), (2, 1));
-        answers.disconnected();
+        answers.rewind();
         assert_eq!(answers.answers, ["1", "2"]);
         assert_eq!(answers.sent, 0);
         answers.acknowledged(5);

@@ -58,9 +58,7 @@ impl Publisher {
             }
         });
         ctx.run_later(within, |publisher, _| publisher.finish_farewell());
-        if let Some(session) = &self.session {
-            session.hurry();
-        }
+        self.uplink.hurry();
         self.advance_farewell();
         Box::pin(async { report.await.unwrap_or_default() })
     }
@@ -74,7 +72,7 @@ impl Publisher {
 
     /// Without a connection nobody can be told; then the last will has told it, or will.
     pub(super) fn say_offline(&mut self) {
-        if self.connection.is_none() {
+        if !self.uplink.is_connected() {
             self.finish_farewell();
             return;
         }
@@ -91,13 +89,10 @@ impl Publisher {
         if let Some(farewell) = &mut self.farewell {
             farewell.said_offline = true;
         }
-        if let Some(session) = &self.session {
-            session.close();
-        }
+        self.uplink.close();
     }
 
     pub(super) fn closed(&mut self) {
-        self.connection = None;
         if self.farewell.is_some() {
             self.finish_farewell();
         }
@@ -106,8 +101,7 @@ impl Publisher {
     /// A session that was not closed is dropped here, which ends it with the last will.
     fn finish_farewell(&mut self) {
         self.enter(Stage::Done);
-        self.connection = None;
-        self.session = None;
+        self.uplink.end();
         let left = self.left();
         if let Some(farewell) = &mut self.farewell
             && let Some(answer) = farewell.answer.take()

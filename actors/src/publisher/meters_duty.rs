@@ -20,7 +20,7 @@ impl Publisher {
     pub(super) fn keep_meters(&mut self) {
         let gap = self.config.meters_gap;
         let looked = self.meters.looked.map(|looked| looked.elapsed());
-        if self.connection.is_none()
+        if !self.uplink.is_connected()
             || self.farewell.is_some()
             || looked.is_some_and(|since| since < gap)
         {

@@ -62,7 +62,7 @@ impl Publisher {
 
     /// Publishes the status if it is time for it.
     pub(super) fn keep_status(&mut self) {
-        if self.connection.is_none() || self.farewell.is_some() {
+        if !self.uplink.is_connected() || self.farewell.is_some() {
             return;
         }
         let age = self
