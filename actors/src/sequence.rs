@@ -26,10 +26,14 @@
 //! repeater would is published ([`crate::duplicates`]). Each reading says how far it is authenticated
 //! ([`Reading::authentication`](wmbus::Reading::authentication)); with a message authentication code none of this is possible but a replay.
 
+mod floor;
+
 use jiff::{SignedDuration, Timestamp};
 use wmbus::ell::SessionNumber;
 
 use crate::clock;
+
+use floor::Floor;
 
 /// The numbers of one meter's telegrams, with the readings that are held. `R` is a reading, `V` the value of a register.
 #[derive(Debug, Clone)]
@@ -87,17 +91,6 @@ struct Position<V> {
     floor: Floor<V>,
 }
 
-/// What the register of a reset meter does not fall below: the lowest of the last [`RESET_AFTER`] readings and more. So a forged register
-/// that is too high neither raises it nor locks the real meter out.
-#[derive(Debug, Clone, Copy)]
-struct Floor<V> {
-    /// The lowest of a whole row of readings, [`RESET_AFTER`].
-    of_last: Option<V>,
-    /// The lowest of the row that is growing, and how many it has.
-    of_this: Option<V>,
-    count: usize,
-}
-
 #[derive(Debug, Clone)]
 struct Held<R, V> {
     step: Step<V>,
@@ -116,10 +109,7 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
 
     /// Goes on where an earlier run of the program stopped.
     pub fn resume(window: Window<V>) -> Self {
-        let floor = Floor {
-            of_last: window.highest.register,
-            ..Floor::new()
-        };
+        let floor = Floor::known(window.highest.register);
         Self {
             position: Some(Position {
                 heard: window.heard,
@@ -143,7 +133,7 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
     /// Takes the next verified reading.
     pub fn admit(&mut self, step: Step<V>, reading: R) -> Admission<R> {
         let Some(position) = &mut self.position else {
-            self.position = Some(Position::at(step, Floor::new().with(&step)));
+            self.position = Some(Position::at(step, Floor::new().with(step.register)));
             return Admission::Publish {
                 reading,
                 disproved: 0,
@@ -169,7 +159,7 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
                 Admission::Duplicate
             }
             Some(first) if step.follows(&first.step) => {
-                let floor = self.floor().with(&first.step).with(&step);
+                let floor = self.floor().with(first.step.register).with(step.register);
                 self.position = Some(Position::at(step, floor));
                 self.reset = Vec::new();
                 Admission::PublishHeld(vec![first.reading, reading])
@@ -209,7 +199,7 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
         let believed = std::mem::take(&mut self.reset);
         let floor = believed
             .iter()
-            .fold(Floor::new(), |floor, held| floor.with(&held.step));
+            .fold(Floor::new(), |floor, held| floor.with(held.step.register));
         self.position = Some(Position::at(step, floor));
         self.jump = None;
         Admission::PublishHeld(believed.into_iter().map(|held| held.reading).collect())
@@ -223,8 +213,7 @@ impl<R, V: PartialOrd + Copy> Sequence<R, V> {
 
     /// Whether the register is lower than it was when the numbers were still higher.
     fn falls(&self, step: &Step<V>) -> bool {
-        let floor = self.floor().value();
-        matches!((floor, step.register), (Some(floor), Some(now)) if now < floor)
+        self.floor().is_above(step.register)
     }
 }
 
@@ -296,42 +285,7 @@ impl<V: PartialOrd + Copy> Position<V> {
         let ahead = position_of(step.number) - position_of(self.highest.number);
         self.heard = self.heard.checked_shl(ahead).unwrap_or(0) | 1;
         self.highest = step;
-        self.floor = self.floor.with(&step);
-    }
-}
-
-impl<V: PartialOrd + Copy> Floor<V> {
-    const fn new() -> Self {
-        Self {
-            of_last: None,
-            of_this: None,
-            count: 0,
-        }
-    }
-
-    /// After a further reading was published.
-    fn with(mut self, step: &Step<V>) -> Self {
-        self.of_this = lower(self.of_this, step.register);
-        self.count += 1;
-        if self.count == RESET_AFTER {
-            self.of_last = self.of_this.take();
-            self.count = 0;
-        }
-        self
-    }
-
-    /// Nothing before a whole row of readings is known: a few may be forged.
-    fn value(&self) -> Option<V> {
-        self.of_last
-            .and_then(|last| lower(Some(last), self.of_this))
-    }
-}
-
-/// The lower of those that are there.
-fn lower<V: PartialOrd>(a: Option<V>, b: Option<V>) -> Option<V> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if b < a { b } else { a }),
-        (a, b) => a.or(b),
+        self.floor = self.floor.with(step.register);
     }
 }
 
