@@ -172,7 +172,7 @@ impl Knowledge {
         let reader = Reader::in_layer(Layer::Apl, plain.offset, plain.bytes);
         let mut more_follow = false;
         let records = match plain.content {
-            Content::Full => match proprietary::payload(plain, key) {
+            Content::Full => match proprietary::payload(plain, key, None) {
                 Some(records) => records?,
                 None => self.full(plain, key, reader, &mut more_follow)?,
             },
@@ -181,7 +181,7 @@ impl Knowledge {
                 self.format(plain.address, reader)?;
                 Vec::new()
             }
-            Content::Manufacturer => match proprietary::payload(plain, key) {
+            Content::Manufacturer => match proprietary::payload(plain, key, None) {
                 Some(records) => records?,
                 None => vec![Record::manufacturer_data(plain.bytes)],
             },
@@ -220,7 +220,7 @@ impl Knowledge {
         let forgiving = plain.authentication == Authentication::None;
         let mut all = records.read_all(forgiving, |header| headers.extend_from_slice(header))?;
         *more_follow = records.more_follow();
-        proprietary::extend(plain, key, &mut all)?;
+        proprietary::extend(plain, key, &mut all, None)?;
         if all.iter().all(|record| record.quantity != Quantity::Rest) {
             self.learn(plain.address, &headers);
         }

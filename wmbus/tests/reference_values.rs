@@ -55,12 +55,12 @@ const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
     (
         "multical21",
         "external_temperature_f",
-        "converted by the reference",
+        "19 °C, converted by the reference",
     ),
     (
         "multical21",
         "flow_temperature_f",
-        "converted by the reference",
+        "127 °C, converted by the reference",
     ),
     (
         "qheat",
@@ -91,7 +91,8 @@ const NOT_IN_THE_TELEGRAM: &[(&str, &str, &str)] = &[
     (
         "waterstarm",
         "history_",
-        "not sent: the reference counts months back from the reception",
+        "no such dates: the meter keeps readings of months' ends (the ninth equals that of the due date, 31 December), \
+         the reference takes the day of sending, 23 December",
     ),
     ("werhlemodwm", "meter_datetime", "day 0 of month 0"),
 ];

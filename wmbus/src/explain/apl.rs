@@ -5,7 +5,7 @@ use crate::compact::{Layout, LayoutPart};
 use crate::decoder::Decoder;
 use crate::error::Layer;
 use crate::profile::Flag;
-use crate::proprietary;
+use crate::proprietary::{self, Notes};
 use crate::reader::Reader;
 use crate::record::{Record, Records};
 use crate::signature::Signature;
@@ -25,10 +25,15 @@ pub(super) fn explain(
         (_, Some(plain)) => plain.content,
         (Application::Content(content), None) => content,
     };
-    let payload = plain.and_then(|plain| proprietary::payload(plain, decoder.key()));
-    if let Some(Ok(records)) = payload {
+    let notes = Notes::default();
+    let payload = plain.and_then(|plain| proprietary::payload(plain, decoder.key(), Some(&notes)));
+    if let Some(payload) = payload {
         page.enter(Layer::Profile);
-        return page.add(usize::MAX, "data", OWN_FORMAT, record::told(&records));
+        page.add_notes(&notes.into_sorted(), page.end);
+        if payload.is_ok() {
+            page.add(usize::MAX, "data", "not known", "");
+        }
+        return;
     }
     match content {
         Content::Full => full(page, decoder, plain),
@@ -46,16 +51,14 @@ fn full(page: &mut Page<'_>, decoder: &mut Decoder, plain: Option<&Plain<'_>>) {
     });
     let records = Records::new(page.reader()).unsigned(unsigned);
     let mut records: Vec<Record> = records.map_while(Result::ok).collect();
-    let own = record::explain_all(page, unsigned, &records);
     // What the manufacturer's own bytes among them say.
-    let standard = records.len();
-    if let (Some(part), Some(plain)) = (own, plain)
-        && proprietary::extend(plain, decoder.key(), &mut records).is_ok()
-        && let Some(more @ [_, ..]) = records.get(standard..)
-        && let Some(part) = page.parts.get_mut(part)
-    {
-        part.value = record::told(more);
+    let notes = Notes::default();
+    let standard = records.clone();
+    if let Some(plain) = plain {
+        // Whoever decodes the telegram says why a part of it is refused.
+        let _ = proprietary::extend(plain, decoder.key(), &mut records, Some(&notes));
     }
+    record::explain_all(page, unsigned, &standard, &notes.into_sorted());
 }
 
 fn compact(page: &mut Page<'_>, decoder: &mut Decoder, plain: Option<&Plain<'_>>) {
@@ -76,7 +79,8 @@ fn compact(page: &mut Page<'_>, decoder: &mut Decoder, plain: Option<&Plain<'_>>
     let all = values(&layout, page.reader());
     for part in layout.parts() {
         match part {
-            LayoutPart::Record(header) if record::explain_value(page, header, &all).is_some() => {}
+            LayoutPart::Record(header)
+                if record::explain_value(page, header, &all, &[]).is_some() => {}
             LayoutPart::Record(_) => return,
             LayoutPart::Manufacturer => page.add(usize::MAX, "data", "manufacturer's", ""),
         }

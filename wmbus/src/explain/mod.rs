@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, ErrorKind, Layer};
+use crate::proprietary::Note;
 use crate::reader::Reader;
 use crate::reading::Reading;
 use crate::telegram::{Buffer, Clear, Telegram};
@@ -174,6 +175,23 @@ impl<'a> Page<'a> {
             value: value.into(),
         });
         self.at += len;
+    }
+
+    /// Writes down what a manufacturer's own format was read as, as far as it was, with what lies between; only what
+    /// begins before `end`.
+    fn add_notes(&mut self, notes: &[Note], end: usize) {
+        let begin = self.at;
+        for note in notes {
+            if !(begin..end).contains(&note.at.start) {
+                continue;
+            }
+            let until = |at: usize, page: &Self| at.saturating_sub(page.at);
+            self.add(until(note.at.start, self), "data", "not known", "");
+            let number = note
+                .number
+                .map_or(String::new(), |number| number.to_string());
+            self.add(until(note.at.end, self), "data", note.name, number);
+        }
     }
 
     /// Are the next bytes still encrypted? Then all that is left is written down as that.

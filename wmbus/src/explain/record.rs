@@ -2,46 +2,48 @@
 
 use super::Page;
 use crate::decimal::Decimal;
+use crate::error::Layer;
+use crate::proprietary::Note;
 use crate::record::{
     self, Coding, Correction, Field, Function, Header, Meaning, Qualifier, Record, Value,
 };
 use crate::unit::Unit;
 
-/// Writes down all records, as far as they can be read; `all` are the same. Says which part holds bytes that are the
-/// manufacturer's own.
-pub(super) fn explain_all(page: &mut Page<'_>, unsigned: bool, all: &[Record]) -> Option<usize> {
-    let mut own = None;
+/// Writes down all records, as far as they can be read; `all` are the same. The notes say what the manufacturer's own
+/// bytes among them are.
+pub(super) fn explain_all(page: &mut Page<'_>, unsigned: bool, all: &[Record], notes: &[Note]) {
     loop {
         explain_fillers(page);
-        let dif = *page.left().first()?;
+        let Some(&dif) = page.left().first() else {
+            return;
+        };
         if dif & 0x0F == 0x0F {
             let more = match dif {
                 0x0F => "",
                 0x1F => "more records in the next telegram",
-                _ => return own,
+                _ => return,
             };
             page.add(1, "DIF", "the rest is the manufacturer's", more);
-            page.add(usize::MAX, "data", "manufacturer's data", "");
-            return Some(page.parts.len() - 1);
+            explain_own(page, notes, page.end);
+            return page.add(usize::MAX, "data", "manufacturer's data", "");
         }
         let Some(mut header) = explain_header(page) else {
-            return own;
+            return;
         };
         if unsigned {
             header.take_for_unsigned();
         }
-        let Some(value) = explain_value(page, &header, all) else {
-            return own;
-        };
-        if matches!(value, Value::Bytes(_))
-            && header.template.qualifiers.codes().first() == Some(&0x7F)
-        {
-            own = Some(page.parts.len() - 1);
-        }
-        if page.left().is_empty() {
-            return own;
+        if explain_value(page, &header, all, notes).is_none() || page.left().is_empty() {
+            return;
         }
     }
+}
+
+/// Writes down what is told of the manufacturer's own bytes that come next.
+fn explain_own(page: &mut Page<'_>, notes: &[Note], end: usize) {
+    page.enter(Layer::Profile);
+    page.add_notes(notes, end);
+    page.enter(Layer::Apl);
 }
 
 /// Writes down headers without values, as far as they can be read.
@@ -58,8 +60,14 @@ pub(super) fn explain_fillers(page: &mut Page<'_>) {
     page.add(count, "filler", "idle, to be skipped", "");
 }
 
-/// Writes down the value that comes next; `None` if it cannot be read.
-pub(super) fn explain_value(page: &mut Page<'_>, header: &Header, all: &[Record]) -> Option<Value> {
+/// Writes down the value that comes next; `None` if it cannot be read. The notes say what is in one that is the
+/// manufacturer's own.
+pub(super) fn explain_value(
+    page: &mut Page<'_>,
+    header: &Header,
+    all: &[Record],
+    notes: &[Note],
+) -> Option<()> {
     let mut reader = page.reader();
     let value = header.read_value(&mut reader).ok()?;
     let record = header.template.with(value);
@@ -88,9 +96,13 @@ pub(super) fn explain_value(page: &mut Page<'_>, header: &Header, all: &[Record]
                 page.add(size, "element", label(&value), told_value(&value));
             }
         }
-        _ => page.add(len, "data", label(&record), told_value(&record)),
+        _ => {
+            let end = page.at + len;
+            explain_own(page, notes, end);
+            page.add(end - page.at, "data", label(&record), told_value(&record));
+        }
     }
-    Some(record.value)
+    Some(())
 }
 
 /// Source: EN 13757-3, table F.6.
@@ -329,13 +341,6 @@ fn told_value(record: &Record) -> String {
         text += &format!(" at {time}");
     }
     text.trim_end().to_owned()
-}
-
-/// Several records in a line.
-pub(super) fn told(records: &[Record]) -> String {
-    let records = records.iter();
-    let records = records.map(|record| format!("{}: {}", label(record), told_value(record)));
-    records.collect::<Vec<_>>().join("; ")
 }
 
 const MORE: u8 = 0x80;

@@ -231,3 +231,82 @@ fn a_wired_long_frame_to_its_stop() {
     has(&explanation, "apl data volume = 28504.27 m³");
     has(&explanation, "link stop end of the frame");
 }
+
+/// The bytes of a manufacturer's own format, each as `offset length layer meaning = value`.
+fn own_parts(explanation: &Explanation) -> Vec<String> {
+    let parts = explanation.parts.iter();
+    let parts = parts.filter(|part| part.layer == Layer::Profile);
+    let line = |part: &Part| {
+        let (at, len) = (part.offset, part.bytes.len());
+        let line = format!("{at} {len} {} = {}", part.meaning, part.value);
+        line.trim_end_matches(" = ").to_owned()
+    };
+    parts.map(line).collect()
+}
+
+// The telegram: wmbusmeters, fhkvdataiii.xmq, cut off behind its eighth unknown byte. Behind the CI, which is byte 10:
+// 0F | 9F29 = 10,655 | 2D00 = 45 | 5024 = 9,296 | 0400 = 4 | 11 | BD08 = 2,237 | 3809 = 2,360 | 8 bytes.
+#[test]
+fn a_format_of_a_manufacturer() {
+    let explanation = explain(
+        None,
+        "20446850341211119480A20F9F292D005024040011BD0838090400000007000000",
+    );
+    assert_eq!(
+        own_parts(&explanation),
+        [
+            "11 1 unknown",
+            "12 2 due date = 10655",
+            "14 2 units at the due date = 45",
+            "16 2 date of sending = 9296",
+            "18 2 units since the due date = 4",
+            "20 1 unknown",
+            "21 2 room temperature, 0.01 °C = 2237",
+            "23 2 radiator temperature, 0.01 °C = 2360",
+            "25 8 not known",
+        ]
+    );
+}
+
+// The same, cut off in the last temperature: what was read before is told, and where it ended.
+#[test]
+fn a_format_of_a_manufacturer_that_is_cut_off() {
+    let explanation = explain(None, "17446850341211119480A20F9F292D005024040011BD0838");
+    assert_eq!(
+        own_parts(&explanation)[6..],
+        [
+            "21 2 room temperature, 0.01 °C = 2237",
+            "23 1 not understood = 1 byte missing"
+        ]
+    );
+    assert_eq!(explanation.failed_at, Some(23));
+}
+
+// The telegram: wmbusmeters, zenner0b.xmq. Behind the header of 15 bytes and 2F 2F stands DIF 0F, byte 17: then
+// 00000000 | 80BF1B00 = 1BBF80 = 1,818,496 | A6420000 = 42A6 = 17,062.
+#[test]
+fn a_block_of_a_manufacturer_among_records() {
+    let explanation = explain(
+        None,
+        "1E44496A677308500B167AD80010252F2F0F0000000080BF1B0000A6420000",
+    );
+    let own = own_parts(&explanation);
+    assert_eq!(own.len(), 3, "{own:?}");
+    assert_eq!(own[0], "18 4 state = 0");
+}
+
+// The telegram: wmbusmeters, izar.xmq, with its default key. Once decrypted, its body is told at its place.
+#[test]
+fn a_format_that_is_encrypted_in_a_way_of_its_own() {
+    let explanation = explain(None, "1944304C72242421D401A2013D4013DD8B46A4999C1293E582CC");
+    assert_eq!(
+        own_parts(&explanation),
+        [
+            "11 4 interval of sending, battery, alarms, unknown",
+            "15 1 mark of the right key",
+            "16 4 volume, l = 3488",
+            "20 4 volume at the due date, l = 3486",
+            "24 2 due date, type G",
+        ]
+    );
+}

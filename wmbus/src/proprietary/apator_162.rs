@@ -27,9 +27,8 @@
 //! and 441 (lengths).
 
 use super::sheet::{Sheet, error_bits, operating_days, volume};
-use super::{Format, Input, Is, Place};
+use super::{Fields, Format, Input, Is, Place};
 use crate::error::Error;
-use crate::reader::Reader;
 use crate::record::Record;
 
 pub(super) const FORMAT: Format = Format {
@@ -46,35 +45,35 @@ pub(super) const FORMAT: Format = Format {
 /// Truncated if the header is incomplete or a register's content is; what was read before is lost with it, as the end
 /// of a body that does not add up may have begun anywhere.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    while reader.peek() == Some(FILLER) {
-        reader.byte()?;
-    }
-    let &[_, _, _, _, _, f0, f1, f2] = reader.take_array()?;
+    let mut fields = input.fields();
+    fields.skip_fillers(FILLER);
+    fields.skip(1, "unknown")?;
+    fields.skip(4, "time of the meter, format not known")?;
     let mut sheet = Sheet::new();
-    sheet.add(error_bits(u32::from_le_bytes([f0, f1, f2, 0])));
+    sheet.add(error_bits(fields.u24("faults")?));
     // The last two bytes are the checksum, after any number of bytes FF.
-    while reader.left().len() > CHECKSUM {
-        let register = reader.byte()?;
+    while fields.left().len() > CHECKSUM {
+        let register = fields.u8("register")?;
         let Some(length) = length(register) else {
             break;
         };
-        let mut content = reader.sub(length)?;
+        let mut content = fields.sub(length)?;
         match register {
-            0x10 => sheet.add(volume(content.u32()?, -3)),
-            0x43 => sheet.add(operating_days(content.u16()?)),
+            0x10 => sheet.add(volume(content.u32("volume, l")?, -3)),
+            0x43 => sheet.add(operating_days(content.u16("days since the first start")?)),
             0x70..=0x7F => months(&mut content, &mut sheet)?,
-            _ => {}
+            0x01 => content.skip(length, "faults")?,
+            _ => content.skip(length, "content, not known")?,
         }
     }
     Ok(sheet.into_records())
 }
 
-fn months(content: &mut Reader<'_>, sheet: &mut Sheet) -> Result<(), Error> {
-    content.byte()?;
+fn months(content: &mut Fields<'_>, sheet: &mut Sheet) -> Result<(), Error> {
+    content.skip(1, "unknown")?;
     let mut age = 1_u8;
     while content.any_left() {
-        sheet.add(volume(content.u32()?, -3).storage(age));
+        sheet.add(volume(content.u32("volume at the end of a month, l")?, -3).storage(age));
         age += 1;
     }
     Ok(())

@@ -18,9 +18,8 @@
 
 use super::dates::{packed, yearly};
 use super::sheet::{Sheet, date, flags, heat_cost, room_temperature};
-use super::{Format, Input, Is, Place};
+use super::{Fields, Format, Input, Is, Place};
 use crate::error::{Error, ErrorKind};
-use crate::reader::Reader;
 use crate::record::Record;
 
 pub(super) const FORMAT: Format = Format {
@@ -44,15 +43,15 @@ pub(super) const WRAPPED: Format = Format {
 /// # Errors
 /// Truncated below 15 bytes; [`UnknownCi`](ErrorKind::UnknownCi) if CI B6 hides another CI.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = unwrapped(input)?;
-    let season = reader.u16()?;
-    reader.byte()?;
-    let previous = reader.u16()?;
-    let seal = reader.u16()?;
-    let current = reader.u16()?;
-    let today = reader.u16()?;
-    let previous_average = reader.u16()?;
-    let average = reader.u16()?;
+    let mut fields = unwrapped(input)?;
+    let season = fields.u16("begin of the season")?;
+    fields.skip(1, "unknown")?;
+    let previous = fields.u16("units of the season before")?;
+    let seal = fields.u16("date on which the seal was broken")?;
+    let current = fields.u16("units of this season")?;
+    let today = fields.u16("date of sending")?;
+    let previous_average = fields.u16("average room temperature before, 1/256 °C")?;
+    let average = fields.u16("average room temperature, 1/256 °C")?;
     let mut sheet = Sheet::new();
     sheet.add(heat_cost(current));
     sheet.add(heat_cost(previous).storage(1_u8));
@@ -70,18 +69,17 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
 }
 
 /// The payload behind CI A0, out of the wrapping of CI B6 if it is there.
-pub(super) fn unwrapped<'a>(input: &Input<'a>) -> Result<Reader<'a>, Error> {
-    let mut reader = input.reader();
+pub(super) fn unwrapped<'a>(input: &Input<'a>) -> Result<Fields<'a>, Error> {
+    let mut fields = input.fields();
     if input.plain.ci == 0xB6 {
-        let length = reader.byte()?;
-        reader.take(length.into())?;
-        let error = |ci| reader.error(ErrorKind::UnknownCi(ci));
-        match reader.peek() {
-            Some(0xA0) | None => reader.byte()?,
-            Some(ci) => return Err(error(ci)),
-        };
+        let length = fields.u8("length of the wrapping")?;
+        fields.skip(length.into(), "wrapping")?;
+        if let Some(&ci) = fields.left().first().filter(|&&ci| ci != 0xA0) {
+            return Err(fields.error(ErrorKind::UnknownCi(ci)));
+        }
+        fields.skip(1, "CI of what is wrapped")?;
     }
-    Ok(reader)
+    Ok(fields)
 }
 
 /// 1/256 is 390625 · 10^-8.

@@ -47,23 +47,23 @@ pub(super) const WRAPPED: Format = Format {
 /// # Errors
 /// Truncated below 54 bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = unwrapped(input)?;
-    reader.u16()?;
-    let season = reader.u16()?;
-    let radiator = reader.u16()?.cast_signed();
-    let room = reader.u16()?.cast_signed();
+    let mut fields = unwrapped(input)?;
+    fields.skip(2, "unknown")?;
+    let season = fields.u16("begin of the season")?;
+    let radiator = fields.u16("radiator temperature, 1/16 °C")?.cast_signed();
+    let room = fields.u16("room temperature, 1/16 °C")?.cast_signed();
     let mut months = [0; 16];
     for month in &mut months {
-        *month = reader.u16()?;
+        *month = fields.u16("units of a month, the latest first")?;
     }
-    let current = reader.u16()?;
+    let current = fields.u16("units of this season")?;
     let mut seasons = [0; 3];
     for season in &mut seasons {
-        *season = reader.u16()?;
+        *season = fields.u16("units of a season, the latest first")?;
     }
-    let today = packed(reader.u16()?);
-    reader.u16()?;
-    let status = reader.u16()?;
+    let today = packed(fields.u16("date of sending")?);
+    fields.skip(2, "unknown")?;
+    let status = fields.u16("state")?;
 
     let mut sheet = Sheet::new();
     sheet.add(heat_cost(current));

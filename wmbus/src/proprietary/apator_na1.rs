@@ -41,11 +41,11 @@ pub(super) const FORMAT: Format = Format {
 /// Truncated below 18 bytes; [`KeyMissing`](ErrorKind::KeyMissing), [`KeyLength`](ErrorKind::KeyLength);
 /// [`KeyRejected`](ErrorKind::KeyRejected) if the first byte decrypts to something else than 2F.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let access_number = reader.byte()?;
-    let frame = reader.byte()?;
-    let refused = reader.clone();
-    let mut body = *reader.take_array::<16>()?;
+    let mut fields = input.fields();
+    let access_number = fields.u8("access number")?;
+    let frame = fields.u8("frame")?;
+    let refused = fields.clone();
+    let mut body = *fields.whole_block::<16>()?;
     let key = input
         .key
         .ok_or_else(|| refused.error(ErrorKind::KeyMissing))?;
@@ -55,32 +55,22 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
         initial_vector(input.plain.sender.to_link(), access_number),
         &mut body,
     );
-    let [
-        0x2F,
-        v0,
-        v1,
-        v2,
-        v3,
-        t0,
-        t1,
-        t2,
-        t3,
-        age,
-        mixed,
-        d0,
-        d1,
-        d2,
-        alarms,
-        alarms_before,
-    ] = body
-    else {
+    let mut fields = fields.decrypted(&body);
+    if fields.u8("mark of the right key")? != 0x2F {
         return Err(refused.error(ErrorKind::KeyRejected));
-    };
-    let power = (v0 >> 4 & 3) as i8;
-    let total = i64::from(u32::from_le_bytes([v1, v2, v3, 0])) << 4 | i64::from(v0 & 0xF);
-    let difference = i64::from(u32::from_le_bytes([d0, d1, d2, 0])) << 2 | i64::from(mixed & 3);
+    }
+    let low = fields.u8("volume, lowest bits, and its power of ten")?;
+    let high = fields.u24("volume, higher bits")?;
+    let seconds = fields.u32("seconds since 2000")?;
+    let age = fields.u8("hours since the stored volume, low byte")?;
+    let mixed = fields.u8("the same, high bits, and lowest of the difference")?;
+    let difference = fields.u24("volume less the stored one, higher bits")?;
+    let alarms = fields.u8("alarms")?;
+    let alarms_before = fields.u8("alarms before")?;
+    let power = (low >> 4 & 3) as i8;
+    let total = i64::from(high) << 4 | i64::from(low & 0xF);
+    let difference = i64::from(difference) << 2 | i64::from(mixed & 3);
     let hours = i64::from(mixed >> 2) << 8 | i64::from(age);
-    let seconds = u32::from_le_bytes([t0, t1, t2, t3]);
 
     let mut sheet = Sheet::new();
     sheet.add(volume(total, power - 3));

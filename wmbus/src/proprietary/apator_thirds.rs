@@ -46,7 +46,7 @@ pub(super) const FORMAT_17: Format = Format {
 /// # Errors
 /// Truncated below four bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let thirds = i64::from(input.reader().u32()?);
+    let thirds = i64::from(input.fields().u32("volume, 1/3 l")?);
     let mut sheet = Sheet::new();
     // 1 cm³ is a thousandth of a litre; half a divisor rounds to the nearest.
     sheet.add(volume((thirds * 1000 + 1) / 3, -6));

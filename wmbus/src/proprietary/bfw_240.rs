@@ -34,23 +34,21 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below 40 bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    while reader.peek() == Some(FILLER) {
-        reader.byte()?;
-    }
-    reader.u16()?;
-    let previous = u16::from_be_bytes(*reader.take_array()?);
-    let current = u16::from_be_bytes(*reader.take_array()?);
-    reader.u16()?;
+    let mut fields = input.fields();
+    fields.skip_fillers(FILLER);
+    fields.skip(2, "unknown")?;
+    let previous = u16::from_be_bytes(*fields.bytes("units of the period before")?);
+    let current = u16::from_be_bytes(*fields.bytes("units of this period")?);
+    fields.skip(2, "unknown")?;
     let mut months = [0_u16; 18];
     for pair in months.as_chunks_mut().0 {
-        let &[older, both, younger] = reader.take_array()?;
+        let &[older, both, younger] = fields.bytes("units at the ends of two months")?;
         *pair = [
             u16::from(both >> 4) << 8 | u16::from(older),
             u16::from(both & 0xF) << 8 | u16::from(younger),
         ];
     }
-    let &[day, month, year] = reader.take_array()?;
+    let &[day, month, year] = fields.bytes("date of sending")?;
     let today = decimal([year, month, day]);
 
     let mut sheet = Sheet::new();

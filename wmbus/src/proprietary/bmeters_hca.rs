@@ -28,9 +28,8 @@ use super::dates::packed;
 use super::sheet::{
     Line, Sheet, date, error_bits, heat_cost, radiator_temperature, room_temperature,
 };
-use super::{Format, Input, Is, Place};
+use super::{Fields, Format, Input, Is, Place};
 use crate::error::Error;
-use crate::reader::Reader;
 use crate::record::Record;
 
 pub(super) const FORMAT: Format = Format {
@@ -46,68 +45,73 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below 24 bytes of frame 10, 49 bytes of frame 11.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
+    let mut fields = input.fields();
     let mut sheet = Sheet::new();
-    match reader.byte()? {
-        0x10 => frame_10(&mut reader, &mut sheet)?,
-        0x11 => frame_11(&mut reader, &mut sheet)?,
+    match fields.u8("kind of frame")? {
+        0x10 => frame_10(&mut fields, &mut sheet)?,
+        0x11 => frame_11(&mut fields, &mut sheet)?,
         _ => {}
     }
     Ok(sheet.into_records())
 }
 
-fn frame_10(reader: &mut Reader<'_>, sheet: &mut Sheet) -> Result<(), Error> {
-    sheet.add(error_bits(reader.u16()?));
-    reader.u16()?;
-    sheet.add_some(packed(reader.u16()?).map(date));
-    sheet.add_some(room(reader)?.map(|line| line.average()));
-    sheet.add_some(room(reader)?.map(Line::maximum));
-    sheet.add_some(packed(reader.u16()?).map(|day| date(day).maximum()));
-    reader.u16()?;
-    sheet.add_some(room(reader)?.map(|line| line.average().storage(1_u8)));
-    sheet.add_some(radiator(reader)?.map(|line| line.average().storage(1_u8)));
-    reader.u16()?;
-    sheet.add(total(reader)?);
+fn frame_10(fields: &mut Fields<'_>, sheet: &mut Sheet) -> Result<(), Error> {
+    sheet.add(error_bits(fields.u16("errors")?));
+    fields.skip(2, "unknown")?;
+    sheet.add_some(packed(fields.u16("date of sending")?).map(date));
+    sheet.add_some(room(fields)?.map(|line| line.average()));
+    sheet.add_some(room(fields)?.map(Line::maximum));
+    sheet.add_some(
+        packed(fields.u16("date of the highest temperature")?).map(|day| date(day).maximum()),
+    );
+    fields.skip(2, "unknown")?;
+    sheet.add_some(room(fields)?.map(|line| line.average().storage(1_u8)));
+    sheet.add_some(radiator(fields)?.map(|line| line.average().storage(1_u8)));
+    fields.skip(2, "unknown")?;
+    sheet.add(total(fields)?);
     Ok(())
 }
 
-fn frame_11(reader: &mut Reader<'_>, sheet: &mut Sheet) -> Result<(), Error> {
-    sheet.add(error_bits(reader.u16()?));
-    reader.u16()?;
-    sheet.add_some(packed(reader.u16()?).map(date));
-    sheet.add_some(packed(reader.u16()?).map(|day| date(day).in_error()));
-    sheet.add_some(radiator(reader)?.map(|line| line.average()));
-    sheet.add_some(room(reader)?.map(|line| line.average()));
-    sheet.add_some(room(reader)?.map(|line| line.maximum().storage(1_u8)));
-    sheet.add_some(packed(reader.u16()?).map(|day| date(day).maximum().storage(1_u8)));
-    sheet.add_some(radiator(reader)?.map(|line| line.average().storage(1_u8)));
-    sheet.add_some(room(reader)?.map(|line| line.average().storage(1_u8)));
+fn frame_11(fields: &mut Fields<'_>, sheet: &mut Sheet) -> Result<(), Error> {
+    sheet.add(error_bits(fields.u16("errors")?));
+    fields.skip(2, "unknown")?;
+    sheet.add_some(packed(fields.u16("date of sending")?).map(date));
+    sheet.add_some(packed(fields.u16("date of the error")?).map(|day| date(day).in_error()));
+    sheet.add_some(radiator(fields)?.map(|line| line.average()));
+    sheet.add_some(room(fields)?.map(|line| line.average()));
+    sheet.add_some(room(fields)?.map(|line| line.maximum().storage(1_u8)));
+    sheet.add_some(
+        packed(fields.u16("date of the highest temperature")?)
+            .map(|day| date(day).maximum().storage(1_u8)),
+    );
+    sheet.add_some(radiator(fields)?.map(|line| line.average().storage(1_u8)));
+    sheet.add_some(room(fields)?.map(|line| line.average().storage(1_u8)));
     for age in 1..=4_u8 {
-        sheet.add(heat_cost(reader.u16()?).storage(age));
+        sheet.add(heat_cost(fields.u16("units at a due date, the latest first")?).storage(age));
     }
     for age in 1..=3_u8 {
-        sheet.add_some(room(reader)?.map(|line| line.average().storage(age + 1)));
+        sheet.add_some(room(fields)?.map(|line| line.average().storage(age + 1)));
     }
-    reader.take_array::<9>()?;
-    sheet.add(total(reader)?);
+    fields.skip(9, "unknown")?;
+    sheet.add(total(fields)?);
     Ok(())
 }
 
-fn total(reader: &mut Reader<'_>) -> Result<Line, Error> {
-    let &[t0, t1, t2] = reader.take_array()?;
-    Ok(heat_cost(u32::from_le_bytes([t0, t1, t2, 0])).of_all_periods())
+fn total(fields: &mut Fields<'_>) -> Result<Line, Error> {
+    Ok(heat_cost(fields.u24("units of all periods")?).of_all_periods())
 }
 
-fn room(reader: &mut Reader<'_>) -> Result<Option<Line>, Error> {
-    Ok(temperature(reader)?.map(|value| room_temperature(value, -2)))
+fn room(fields: &mut Fields<'_>) -> Result<Option<Line>, Error> {
+    Ok(temperature(fields, "room temperature, 0.01 °C")?.map(|value| room_temperature(value, -2)))
 }
 
-fn radiator(reader: &mut Reader<'_>) -> Result<Option<Line>, Error> {
-    Ok(temperature(reader)?.map(|value| radiator_temperature(value, -2)))
+fn radiator(fields: &mut Fields<'_>) -> Result<Option<Line>, Error> {
+    Ok(temperature(fields, "radiator temperature, 0.01 °C")?
+        .map(|value| radiator_temperature(value, -2)))
 }
 
-fn temperature(reader: &mut Reader<'_>) -> Result<Option<i16>, Error> {
-    let value = reader.u16()?.cast_signed();
+fn temperature(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<i16>, Error> {
+    let value = fields.u16(name)?.cast_signed();
     Ok((value != i16::MIN).then_some(value))
 }
 

@@ -17,9 +17,8 @@
 
 use super::dates::{decimal, month_end};
 use super::sheet::{Sheet, battery_voltage, date, flags, volume};
-use super::{Format, Input, Is, Place};
+use super::{Fields, Format, Input, Is, Place};
 use crate::error::Error;
-use crate::reader::Reader;
 use crate::record::{Date, Record};
 
 pub(super) const FORMAT: Format = Format {
@@ -35,43 +34,43 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated if a part is incomplete that the first byte announces.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let parts = reader.byte()?;
+    let mut fields = input.fields();
+    let parts = fields.u8("which parts follow")?;
     let mut sheet = Sheet::new();
     if parts & 0x01 != 0 {
-        sheet.add(battery_voltage(millivolts(reader.byte()?), -3));
+        sheet.add(battery_voltage(millivolts(fields.u8("battery")?), -3));
     }
     if parts & 0x02 != 0 {
-        let kind = reader.byte()?;
+        let kind = fields.u8("tampering")?;
         sheet.add(flags(kind.into(), &TAMPERING));
-        let day = decimal(*reader.take_array()?);
+        let day = decimal(*fields.bytes("date of the tampering")?);
         sheet.add_some(day.map(|day| date(day).in_error()));
     }
     if parts & 0x80 != 0 {
-        let day = decimal(*reader.take_array()?);
+        let day = decimal(*fields.bytes("date of the leak")?);
         sheet.add_some(day.map(|day| date(day).leakage()));
     }
     if parts & 0x04 != 0 {
-        sheet.add(volume(reader.u32()?, -3).backward());
+        sheet.add(volume(fields.u32("volume that flowed backward, l")?, -3).backward());
     }
     if parts & 0x10 != 0 {
-        months(&mut reader, input.date(), &mut sheet)?;
+        months(&mut fields, input.date(), &mut sheet)?;
     }
     Ok(sheet.into_records())
 }
 
 /// Volumes at the ends of January to December. With the date of today, the storage number counts the months back.
 pub(super) fn months(
-    reader: &mut Reader<'_>,
+    fields: &mut Fields<'_>,
     today: Option<Date>,
     sheet: &mut Sheet,
 ) -> Result<(), Error> {
     for month in 1..=12 {
-        let &[b0, b1, b2] = reader.take_array()?;
-        if [b0, b1, b2] == [0xFF; 3] {
+        let sent = fields.u24("volume at the end of a month, January first, 10 l")?;
+        if sent == 0xFF_FFFF {
             continue;
         }
-        let line = volume(u32::from_le_bytes([b0, b1, b2, 0]), -2);
+        let line = volume(sent, -2);
         let age = today
             .and_then(Date::month)
             .map(|this| match this.saturating_sub(month) {

@@ -37,10 +37,10 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below 55 bytes; [`Bcd`](ErrorKind::Bcd) if the table lays no decimal digits open.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    reader.u16()?;
-    let here = reader.clone();
-    let hidden = *reader.take_array::<4>()?;
+    let mut fields = input.fields();
+    fields.skip(2, "unknown")?;
+    let here = fields.clone();
+    let hidden = *fields.bytes::<4>("volume, l, hidden by the access number")?;
     let access_number = input.plain.access_number.map_or(0, |number| number.0);
     let mut litres = 0_i64;
     for (byte, mask) in hidden.into_iter().zip(row(access_number)).rev() {
@@ -48,8 +48,8 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
         let two = digits(open).ok_or(here.error(ErrorKind::Bcd(open)))?;
         litres = litres * 100 + i64::from(two);
     }
-    reader.take_array::<7>()?;
-    let &[second, minute, hour, day, month, year] = reader.take_array()?;
+    fields.skip(7, "unknown")?;
+    let &[second, minute, hour, day, month, year] = fields.bytes("time of the meter")?;
     let today = decimal([year, month, day]);
     let clock = || Time::from_type_j([digits(second)?, digits(minute)?, digits(hour)?]);
     let now = today.zip(clock()).map(|(date, time)| DateTime {
@@ -60,7 +60,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
     let mut sheet = Sheet::new();
     sheet.add(volume(litres, -3));
     sheet.add_some(now.map(date_time));
-    months(&mut reader, today, &mut sheet)?;
+    months(&mut fields, today, &mut sheet)?;
     Ok(sheet.into_records())
 }
 

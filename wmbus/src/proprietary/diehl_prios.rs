@@ -23,7 +23,6 @@ use super::sheet::{
 };
 use super::{Format, Input, Is, Place, SAP, diehl_cipher};
 use crate::error::Error;
-use crate::reader::Reader;
 use crate::record::{Date, Record};
 
 pub(super) const FORMAT: Format = Format {
@@ -42,19 +41,19 @@ const CHECK: u8 = 0x4B;
 /// # Errors
 /// Truncated below nine bytes; [`KeyRejected`](crate::ErrorKind::KeyRejected) if no key gives the check byte.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let &[status, battery, alarms, _] = reader.take_array()?;
-    let (layer, offset) = (reader.layer(), reader.offset());
-    let body = diehl_cipher::open(input, [status, battery, alarms], reader.rest(), |plain| {
+    let mut fields = input.fields();
+    let &[status, battery, alarms, _] =
+        fields.bytes("interval of sending, battery, alarms, unknown")?;
+    let body = diehl_cipher::open(input, [status, battery, alarms], fields.left(), |plain| {
         plain.first() == Some(&CHECK)
     })?;
-    let mut reader = Reader::in_layer(layer, offset, &body);
-    reader.byte()?;
+    let mut fields = fields.decrypted(&body);
+    fields.skip(1, "mark of the right key")?;
     let mut sheet = Sheet::new();
-    sheet.add(volume(reader.u32()?, -3));
-    if reader.any_left() {
-        let at_due_date = reader.u32()?;
-        let due = Date::from_type_g(*reader.take_array()?);
+    sheet.add(volume(fields.u32("volume, l")?, -3));
+    if fields.any_left() {
+        let at_due_date = fields.u32("volume at the due date, l")?;
+        let due = Date::from_type_g(*fields.bytes("due date, type G")?);
         sheet.add(volume(at_due_date, -3).storage(1_u8).at(due));
         sheet.add_some(due.map(|due| date(due).storage(1_u8)));
     }

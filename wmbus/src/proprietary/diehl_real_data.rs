@@ -15,8 +15,7 @@
 
 use super::{Format, Input, Is, Place, diehl_cipher};
 use crate::error::{Error, ErrorKind};
-use crate::reader::Reader;
-use crate::record::{Record, Records};
+use crate::record::Record;
 
 pub(super) const FORMAT: Format = Format {
     versions: Is::Any,
@@ -31,24 +30,24 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// [`KeyRejected`](ErrorKind::KeyRejected) if the sum is wrong with all keys; those of the records.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let reader = input.reader();
+    let fields = input.fields();
     let plain = input.plain;
     let header = plain
         .access_number
         .zip(plain.status)
         .zip(plain.configuration);
-    let ((access_number, status), configuration) = header.ok_or(reader.error(ErrorKind::NoData))?;
+    let ((access_number, status), configuration) = header.ok_or(fields.error(ErrorKind::NoData))?;
     let [low, high] = configuration.to_le_bytes();
     let body = diehl_cipher::open(
         input,
         [access_number.0, status, low],
-        reader.left(),
+        fields.left(),
         |plain| {
             let sum = plain.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
             !plain.is_empty() && (sum ^ high) & !REAL_DATA == 0
         },
     )?;
-    Records::new(Reader::in_layer(reader.layer(), reader.offset(), &body)).collect()
+    fields.decrypted(&body).records()
 }
 
 /// Bit 12 of the configuration field, in its high byte.

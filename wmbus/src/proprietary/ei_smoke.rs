@@ -39,7 +39,7 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below four bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let bits = input.reader().u32()?;
+    let bits = input.fields().u32("state, as bits")?;
     let mut sheet = Sheet::new();
     sheet.add(level(bits & 0x1F));
     sheet.add(battery_voltage(2250 + i64::from(bits >> 8 & 0xF) * 50, -3));

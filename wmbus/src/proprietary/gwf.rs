@@ -28,11 +28,11 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below three bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
+    let mut fields = input.fields();
     let mut sheet = Sheet::new();
-    if reader.byte()? == 1 {
-        let alarms = reader.byte()?;
-        let power = reader.byte()?;
+    if fields.u8("kind of block")? == 1 {
+        let alarms = fields.u8("alarms")?;
+        let power = fields.u8("remaining life of the battery")?;
         sheet.add(flags(alarms.into(), &ALARMS));
         sheet.add(battery_years(i64::from(power >> 3) * 5, -1));
     }

@@ -26,6 +26,7 @@ mod diehl_cipher;
 mod diehl_prios;
 mod diehl_real_data;
 mod ei_smoke;
+mod fields;
 mod gwf;
 mod qundis;
 mod sheet;
@@ -38,6 +39,9 @@ mod testing;
 mod zenner_0b;
 
 pub(crate) use diehl_address::meter;
+pub(crate) use fields::{Note, Notes};
+
+use fields::Fields;
 
 use crate::address::{Address, Manufacturer};
 use crate::crypto::MeterKey;
@@ -87,11 +91,12 @@ const fn of(manufacturer: Manufacturer) -> &'static [Format] {
 }
 
 /// The records of a payload that is in a manufacturer's format, although its CI may announce records; `None` if it is
-/// not, or the format is not known here.
+/// not, or the format is not known here. What is read is told to `notes`, also of a payload that is refused.
 #[inline]
 pub(crate) fn payload(
     plain: &Plain<'_>,
     key: Option<&MeterKey>,
+    notes: Option<&Notes>,
 ) -> Option<Result<Vec<Record>, Error>> {
     let formats = of(plain.address.manufacturer).iter();
     let format = formats.clone().find(|format| format.is_whole(plain))?;
@@ -101,12 +106,13 @@ pub(crate) fn payload(
         key,
         reader,
         records: &[],
+        notes,
     }))
 }
 
 /// Adds what standard records do not tell: the manufacturer's block behind them, or one of them that is its own.
 ///
-/// A part that is not as its format says stays what it is, bytes: the records beside it are none the worse.
+/// What is read is told to `notes`. A part that is not as its format says stays what it is, bytes: the records beside it are none the worse.
 ///
 /// # Errors
 /// [`ErrorKind::KeyMissing`], [`ErrorKind::KeyRejected`] and [`ErrorKind::KeyLength`] if the part is encrypted.
@@ -115,6 +121,7 @@ pub(crate) fn extend(
     plain: &Plain<'_>,
     key: Option<&MeterKey>,
     records: &mut Vec<Record>,
+    notes: Option<&Notes>,
 ) -> Result<(), Error> {
     for format in of(plain.address.manufacturer) {
         if !format.is_of(plain) {
@@ -128,6 +135,7 @@ pub(crate) fn extend(
             key,
             reader,
             records,
+            notes,
         };
         match (format.read)(&input) {
             Ok(found) => records.extend(found),
@@ -237,12 +245,14 @@ struct Input<'a> {
     reader: Reader<'a>,
     /// The standard records beside the part.
     records: &'a [Record],
+    /// Where what is read is told, if somebody wants to know.
+    notes: Option<&'a Notes>,
 }
 
 impl<'a> Input<'a> {
     /// Reads the payload or the part, in layer [`Layer::Profile`] and at the right offset.
-    fn reader(&self) -> Reader<'a> {
-        self.reader.clone()
+    fn fields(&self) -> Fields<'a> {
+        Fields::new(self.reader.clone(), self.notes)
     }
 
     /// The meter's date, if an ordinary record tells it.

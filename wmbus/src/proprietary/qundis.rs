@@ -31,7 +31,7 @@
 
 use super::dates::month_end;
 use super::sheet::of_period;
-use super::{Format, Input, Is, Place, initial_vector};
+use super::{Fields, Format, Input, Is, Place, initial_vector};
 use crate::crypto::cbc_decrypt;
 use crate::error::{Error, ErrorKind};
 use crate::reader::Reader;
@@ -51,10 +51,13 @@ pub(super) const FORMAT: Format = Format {
 /// Truncated below 53 bytes. If it is encrypted: [`KeyMissing`](ErrorKind::KeyMissing),
 /// [`KeyLength`](ErrorKind::KeyLength), [`KeyRejected`](ErrorKind::KeyRejected) if the marks do not come out.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let &[_, _, access_number, _, encryption] = reader.take_array()?;
-    let here = reader.clone();
-    let mut block = *reader.take_array::<48>()?;
+    let mut fields = input.fields();
+    fields.skip(2, "unknown")?;
+    let access_number = fields.u8("access number")?;
+    fields.skip(1, "unknown")?;
+    let encryption = fields.u8("encrypted, if 35")?;
+    let here = fields.clone();
+    let mut block = *fields.whole_block::<48>()?;
     if encryption == ENCRYPTED {
         let key = input.key.ok_or_else(|| here.error(ErrorKind::KeyMissing))?;
         let cipher = key.aes128().map_err(|kind| here.error(kind))?;
@@ -70,21 +73,23 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
     if !has_marks(&block) {
         return Ok(Vec::new());
     }
-    values(&mut Reader::in_layer(here.layer(), here.offset(), &block))
+    values(&mut fields.decrypted(&block))
 }
 
 const fn has_marks(block: &[u8; 48]) -> bool {
     matches!(block, [_, _, 0x00 | 0x07, 0xB0..=0xCF, .., 0x2F])
 }
 
-fn values(reader: &mut Reader<'_>) -> Result<Vec<Record>, Error> {
-    let &[_, _, _, power, vif] = reader.take_array()?;
-    let error = reader.take_array::<2>()?;
-    let current = reader.take_array::<4>()?;
-    let due = reader.take_array::<2>()?;
-    let at_due_date = reader.take_array::<4>()?;
-    let month = reader.take_array::<2>()?;
-    let at_month_end = reader.take_array::<4>()?;
+fn values(fields: &mut Fields<'_>) -> Result<Vec<Record>, Error> {
+    fields.skip(3, "unknown")?;
+    let power = fields.u8("power of ten of the months")?;
+    let vif = fields.u8("VIF of the values")?;
+    let error = fields.bytes::<2>("date of the error, type G")?;
+    let current = fields.bytes::<4>("value, BCD")?;
+    let due = fields.bytes::<2>("due date, type G")?;
+    let at_due_date = fields.bytes::<4>("value at the due date, BCD")?;
+    let month = fields.bytes::<2>("end of the latest month, type G")?;
+    let at_month_end = fields.bytes::<4>("value at the end of the latest month, BCD")?;
     let (due_date, latest) = (Date::from_type_g(*due), Date::from_type_g(*month));
 
     let mut records = Vec::with_capacity(18);
@@ -96,7 +101,11 @@ fn values(reader: &mut Reader<'_>) -> Result<Vec<Record>, Error> {
     records.extend(standard(&[0x32, DATE], error, None));
     for age in (0..12_u8).rev() {
         let end = latest.and_then(|latest| month_end(latest, age.into()));
-        let change = standard(&[0x02, vif], reader.take_array::<2>()?, end);
+        let change = standard(
+            &[0x02, vif],
+            fields.bytes::<2>("change in a month, the earliest first")?,
+            end,
+        );
         records.extend(change.and_then(|change| of_month(change, age, (power & 0xF) as i8)));
     }
     Ok(records)

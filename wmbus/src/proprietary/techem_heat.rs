@@ -32,7 +32,6 @@ use super::dates::packed;
 use super::sheet::{Line, Sheet, date, joules, watt_hours};
 use super::{Format, Input, Is, Place};
 use crate::error::Error;
-use crate::reader::Reader;
 use crate::record::Record;
 
 pub(super) const COMPACT: Format = Format {
@@ -56,12 +55,12 @@ pub(super) const VARIO: Format = Format {
 /// # Errors
 /// Truncated below ten bytes.
 fn read_compact(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    reader.byte()?;
-    let due_date = reader.u16()?;
-    let at_due_date = u24(&mut reader)?;
-    reader.byte()?;
-    let since = u24(&mut reader)?;
+    let mut fields = input.fields();
+    fields.skip(1, "unknown")?;
+    let due_date = fields.u16("due date")?;
+    let at_due_date = fields.u24("energy at the due date, kWh")?;
+    fields.skip(1, "unknown")?;
+    let since = fields.u24("energy since the due date, kWh")?;
     Ok(records(due_date, at_due_date, since, |energy| {
         watt_hours(energy, 3)
     }))
@@ -72,12 +71,12 @@ fn read_compact(input: &Input<'_>) -> Result<Vec<Record>, Error> {
 /// # Errors
 /// Truncated below nine bytes.
 fn read_vario(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    reader.byte()?;
-    let due_date = reader.u16()?;
-    let at_due_date = reader.u16()?;
-    reader.u16()?;
-    let since = reader.u16()?;
+    let mut fields = input.fields();
+    fields.skip(1, "unknown")?;
+    let due_date = fields.u16("due date")?;
+    let at_due_date = fields.u16("energy at the due date, MJ")?;
+    fields.skip(2, "unknown")?;
+    let since = fields.u16("energy since the due date, MJ")?;
     Ok(records(
         due_date,
         at_due_date.into(),
@@ -94,11 +93,6 @@ fn records(due_date: u16, at_due_date: u32, since: u32, energy: fn(u32) -> Line)
     sheet.add_some(due_date.map(|due| date(due).storage(1_u8)));
     sheet.add(energy(since).of_period());
     sheet.into_records()
-}
-
-fn u24(reader: &mut Reader<'_>) -> Result<u32, Error> {
-    let &[b0, b1, b2] = reader.take_array()?;
-    Ok(u32::from_le_bytes([b0, b1, b2, 0]))
 }
 
 #[cfg(test)]

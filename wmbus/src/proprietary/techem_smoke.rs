@@ -30,9 +30,9 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below three bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let state = reader.byte()?;
-    let due_date = reader.u16()?;
+    let mut fields = input.fields();
+    let state = fields.u8("state")?;
+    let due_date = fields.u16("due date")?;
     let mut sheet = Sheet::new();
     sheet.add(match state {
         0x00 => errors("none"),

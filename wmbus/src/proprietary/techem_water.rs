@@ -59,12 +59,12 @@ pub(super) const FORMAT_3A: Format = Format {
 /// # Errors
 /// Truncated below nine bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    reader.byte()?;
-    let due_date = packed(reader.u16()?);
-    let at_due_date = i64::from(reader.u16()?);
-    let now = reader.u16()?;
-    let since = i64::from(reader.u16()?);
+    let mut fields = input.fields();
+    fields.skip(1, "unknown")?;
+    let due_date = packed(fields.u16("due date")?);
+    let at_due_date = i64::from(fields.u16("volume at the due date, 0.1 m³")?);
+    let now = fields.u16("date of sending")?;
+    let since = i64::from(fields.u16("volume since the due date, 0.1 m³")?);
     let mut sheet = Sheet::new();
     sheet.add(volume(at_due_date + since, -1));
     sheet.add(volume(at_due_date, -1).storage(1_u8).at(due_date));
@@ -79,16 +79,18 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
 /// # Errors
 /// Truncated below 44 bytes.
 fn read_3a(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    reader.u16()?;
-    let today = packed(reader.u16()?);
-    let &[t0, t1, t2, _] = reader.take_array()?;
+    let mut fields = input.fields();
+    fields.skip(2, "unknown")?;
+    let today = packed(fields.u16("date of sending")?);
+    let total = fields.u24("volume, 0.1 m³")?;
+    fields.skip(1, "unknown")?;
     let mut sheet = Sheet::new();
-    sheet.add(volume(u32::from_le_bytes([t0, t1, t2, 0]), -1));
+    sheet.add(volume(total, -1));
     sheet.add_some(today.map(date));
     let mut halves = Vec::with_capacity(24);
     for _ in 0..12 {
-        let &[newer, older, _] = reader.take_array()?;
+        let &[newer, older, _] =
+            fields.bytes("two half months, the later first, 0.1 m³, unknown")?;
         halves.extend([newer, older]);
     }
     let Some(today) = today else {

@@ -28,10 +28,10 @@ pub(super) const FORMAT: Format = Format {
 /// # Errors
 /// Truncated below 12 bytes.
 fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
-    let mut reader = input.reader();
-    let status = reader.u32()?;
-    let at_due_date = reader.u32()?;
-    let total = reader.u32()?;
+    let mut fields = input.fields();
+    let status = fields.u32("state")?;
+    let at_due_date = fields.u32("volume at the due date, 1/256 l")?;
+    let total = fields.u32("volume, 1/256 l")?;
     let mut sheet = Sheet::new();
     // 1/256 litre is 390625 · 10^-11 m³.
     sheet.add(volume(i64::from(total) * 390_625, -11));

@@ -188,6 +188,11 @@ impl<'a> Records<'a> {
         self
     }
 
+    /// Where the next record begins, counted as the reader counts.
+    pub(crate) const fn offset(&self) -> usize {
+        self.reader.offset()
+    }
+
     /// Does the meter say that more records come in its next telegram? Known after the last record.
     #[must_use]
     pub const fn more_follow(&self) -> bool {
