@@ -21,7 +21,7 @@ use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::subscriber::Subscriber;
 
 #[test]
-#[ignore = "beside other tests it takes minutes; run it alone"]
+#[ignore = "beside other tests it takes minutes; CI runs it alone"]
 fn readings_keep_flowing_and_nothing_grows() {
     let seconds = variable("OMNIGATE_FAULTS_FOR").unwrap_or(30);
     let seed = variable("OMNIGATE_SEED").unwrap_or_else(|| u64::from(std::process::id()));

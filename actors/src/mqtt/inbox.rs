@@ -1,6 +1,6 @@
 //! The inbox: what a session tells its actor, in order.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,6 +92,7 @@ pub(super) struct Inbox(Mutex<Content>);
 
 #[derive(Default)]
 struct Content {
+    /// With at most [`MOST_MESSAGES`] messages among them.
     events: VecDeque<Event>,
     messages: usize,
     overflowed: usize,
@@ -114,13 +115,16 @@ impl Inbox {
         });
     }
 
-    /// Called by the library's thread, under its lock.
+    /// The newest always finds room: it is what the sender wants last. Called by the library's thread, under its lock.
     pub(super) fn push_message(&self, message: Incoming) {
         self.change(|content| {
-            if content.messages < MOST_MESSAGES {
-                content.messages += 1;
-                content.events.push_back(Event::Message(message));
-            } else {
+            content.events.push_back(Event::Message(message));
+            content.messages += 1;
+            if content.messages > MOST_MESSAGES
+                && let Some(oldest) = oldest_of_the_crowd(&content.events)
+            {
+                content.events.remove(oldest);
+                content.messages -= 1;
                 content.overflowed += 1;
             }
         });
@@ -148,5 +152,56 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Content> {
         // Nothing that is done under the lock can panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of the oldest message of the topic that most messages wait of: who floods one topic does not drive out another's.
+fn oldest_of_the_crowd(events: &VecDeque<Event>) -> Option<usize> {
+    let mut topics: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (place, event) in events.iter().enumerate() {
+        if let Event::Message(message) = event {
+            topics.entry(&message.topic).or_insert((0, place)).0 += 1;
+        }
+    }
+    let crowd = topics.into_values().max_by_key(|&(count, _)| count);
+    crowd.map(|(_, oldest)| oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(inbox: &Inbox, topic: &str, number: usize) {
+        inbox.push_message(Incoming {
+            topic: topic.to_owned(),
+            payload: Zeroizing::default(),
+            size: number,
+            retained: false,
+        });
+    }
+
+    #[test]
+    fn a_flood_drops_its_own_oldest_and_nobody_elses() {
+        let inbox = Inbox::new();
+        say(&inbox, "stop", 0);
+        inbox.push(Event::Listening);
+        for number in 1..=1000 {
+            say(&inbox, "set", number);
+        }
+        say(&inbox, "health", 0);
+        assert_eq!(inbox.take_overflow(), 1002 - MOST_MESSAGES);
+        let waiting: Vec<_> = inbox
+            .lock()
+            .events
+            .drain(..)
+            .filter_map(|event| match event {
+                Event::Message(message) => Some((message.topic, message.size)),
+                _ => None,
+            })
+            .collect();
+        let mut expected = vec![("stop".to_owned(), 0)];
+        expected.extend((1001 - (MOST_MESSAGES - 2)..=1000).map(|at| ("set".to_owned(), at)));
+        expected.push(("health".to_owned(), 0));
+        assert_eq!(waiting, expected);
     }
 }
