@@ -5,25 +5,8 @@
 #   deploy/home_assistant/check.sh [FOLDER]     root, debootstrap and the network are needed; FOLDER keeps the Debian for the next time
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-version=2026.2.3
 folder=${1:-$(mktemp -d)}
-root=$folder/debian
-
-# It needs Python 3.13.2, newer than what stable systems have; Debian trixie has it.
-if [ ! -x "$root/ha/bin/python" ]; then
-    debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates trixie "$root"
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
-    cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-    chroot "$root" python3 -m venv /ha
-    # Its exact list of packages is for a whole installation and needs a compiler; the schemas need these, and are not particular.
-    chroot "$root" /ha/bin/pip install --quiet --no-deps "homeassistant==$version"
-    chroot "$root" sh -c "/ha/bin/python -c '
-from importlib.metadata import requires
-for line in requires(\"homeassistant\"):
-    if \"extra ==\" not in line and not line.startswith(\"uv=\"):
-        print(line.split(\"==\")[0] if line.startswith((\"lru-dict\", \"zeroconf\")) else line)
-' > /packages && /ha/bin/pip install --quiet --prefer-binary -r /packages paho-mqtt"
-fi
+. "$here/install.sh" "$folder"
 
 cd "$here/../.."
 OMNIGATE_DESCRIPTIONS=$folder/descriptions.jsonl cargo test --locked -p omnigate-actors --features fault-injection --lib home_assistant
