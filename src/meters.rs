@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::overview::ago;
 use crate::table::Table;
 
 /// Writes the gateway's answer as it is: a JSON list.
@@ -81,17 +82,6 @@ fn row(meter: &Value, now: Timestamp) -> [String; 10] {
     ]
 }
 
-/// How long ago, in the largest unit that fits.
-fn ago(time: SignedDuration) -> String {
-    let seconds = time.as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7_200 => format!("{} min ago", seconds / 60),
-        7_200..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -131,15 +121,5 @@ KAM-32666857  OmniPower       48  electricity  ELL AES-128-CTR      16 s  -71 dB
             table(&json!([])),
             "no meter is monitored, and none was heard\n"
         );
-    }
-
-    #[test]
-    fn ages_are_told_in_the_largest_unit() {
-        let told = |seconds| ago(SignedDuration::from_secs(seconds));
-        assert_eq!(told(-5), "0 s ago");
-        assert_eq!(told(119), "119 s ago");
-        assert_eq!(told(7_199), "119 min ago");
-        assert_eq!(told(172_799), "47 h ago");
-        assert_eq!(told(172_800), "2 d ago");
     }
 }

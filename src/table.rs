@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Rows of text under a heading.
+/// Rows of text, most under a heading.
 pub struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
     right: [bool; COLUMNS],
@@ -14,6 +14,14 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Self {
             right: heading.map(|title| title.starts_with(' ')),
             rows: vec![heading.map(|title| title.trim_start().to_owned())],
+        }
+    }
+
+    /// A table without a heading.
+    pub fn plain() -> Self {
+        Self {
+            right: [false; COLUMNS],
+            rows: Vec::new(),
         }
     }
 
@@ -33,22 +41,26 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        self.lines().try_for_each(|line| writeln!(out, "{line}"))
+    }
+
+    /// Its lines, first the heading's.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
         let mut widths = [0; COLUMNS];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        for row in &self.rows {
+        self.rows.iter().map(move |row| {
             let mut line = String::new();
             for ((cell, width), right) in row.iter().zip(widths).zip(self.right) {
                 let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
                 let (before, behind) = if right { (&*gap, "") } else { ("", &*gap) };
                 line.extend([before, cell, behind, "  "]);
             }
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        Ok(())
+            line.trim_end().to_owned()
+        })
     }
 }
 

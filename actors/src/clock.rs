@@ -32,6 +32,11 @@ pub fn of_reception() -> Timestamp {
     }
 }
 
+/// The time of what [`of_reception`] has told, if that is known by now. Whoever shows it says nothing otherwise: 1970 is no answer.
+pub fn known(reception: Timestamp) -> Option<Timestamp> {
+    Stamp::of(reception).resolve(boot_time()).time()
+}
+
 /// When the system has started, if the clock is right.
 pub fn boot_time() -> Option<Timestamp> {
     let look = kernel::look();

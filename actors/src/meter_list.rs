@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use wmbus::{Profiles, Security};
 
+use crate::clock;
 use crate::meter::{Condition, Meter, MeterId};
 use crate::sighting::Sighting;
 use crate::store::meter_table::MeterMap;
@@ -55,8 +56,9 @@ pub struct Heard {
     pub rssi: Option<i8>,
     /// How many telegrams were heard.
     pub telegrams: u64,
-    /// When the last was, UTC.
-    pub last_heard: String,
+    /// When the last was, UTC, if the time is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_heard: Option<String>,
 }
 
 /// Gives the list as it is now.
@@ -151,7 +153,7 @@ impl Heard {
                 .map(|interval| interval.as_millis() as f64 / 1000.0),
             rssi: sighting.rssi.map(|rssi| rssi.dbm()),
             telegrams: sighting.telegrams,
-            last_heard: sighting.last_heard.to_string(),
+            last_heard: clock::known(sighting.last_heard).map(|at| at.to_string()),
         }
     }
 }
@@ -166,6 +168,8 @@ mod tests {
     use super::*;
     use crate::meter::MeterName;
     use crate::sighting::tests::telegram;
+
+    const SECOND: i64 = 1_800_000_000;
 
     fn meter(device_id: &str) -> (MeterId, Arc<Meter>) {
         let id = MeterId {
@@ -188,8 +192,8 @@ mod tests {
     fn says_how_monitored_meters_fare() {
         let (silent, wrong) = (meter("1"), meter("32666857"));
         let mut memory = wrong.1.memory();
-        memory.hear(&telegram(32_666_857, 0));
-        memory.hear(&telegram(32_666_857, 16));
+        memory.hear(&telegram(32_666_857, SECOND));
+        memory.hear(&telegram(32_666_857, SECOND + 16));
         memory.note(Condition::Refused("key rejected"));
         drop(memory);
         assert_eq!(
@@ -198,7 +202,7 @@ mod tests {
                 {"id": "00000001", "manufacturer": "KAM", "monitored": "kam-1", "state": "unheard"},
                 {"id": "32666857", "manufacturer": "KAM", "monitored": "kam-32666857", "state": "key rejected",
                     "model": "OmniPower", "version": 48, "medium": 2, "medium_name": "electricity", "encryption": "none",
-                    "interval": 16.0, "rssi": -71, "telegrams": 2, "last_heard": "1970-01-01T00:00:16Z"},
+                    "interval": 16.0, "rssi": -71, "telegrams": 2, "last_heard": "2027-01-15T08:00:16Z"},
             ])
         );
     }

@@ -92,10 +92,8 @@ impl Publisher {
             profile,
             ..
         } = &reading;
-        self.config
-            .latest
-            .note(meter, *received_at, profile, &values);
         let stamp = Stamp::of(*received_at);
+        self.config.latest.note(meter, stamp, profile, &values);
         if let Stamp::Known(time) = stamp {
             self.config.outbox.record(meter, time, &values);
         }
@@ -109,7 +107,7 @@ impl Publisher {
 
     fn connected(&mut self, connection: Connection) {
         self.uplink.connected(connection);
-        self.config.broker_state.connected(clock::now());
+        self.config.broker_state.connected(clock::of_reception());
         self.status.acknowledged = false;
         self.forget_meters();
         if self
@@ -126,7 +124,9 @@ impl Publisher {
 
     fn disconnected(&mut self, failure: &Failure) {
         self.uplink.disconnected();
-        self.config.broker_state.disconnected(failure, clock::now());
+        self.config
+            .broker_state
+            .disconnected(failure, clock::of_reception());
         self.begin_again();
     }
 

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use crate::clock;
+
 /// Where the parts of the status come together. Shared by all.
 pub struct StatusBoard {
     sections: Mutex<Vec<(&'static str, Section)>>,
@@ -21,7 +23,7 @@ pub struct StatusBoard {
 type Section = Box<dyn Fn() -> Value + Send>;
 
 impl StatusBoard {
-    /// A board without sections.
+    /// A board without sections. The program has `started` then, as [`clock::of_reception`] tells it.
     pub fn new(started: Timestamp) -> Self {
         Self {
             sections: Mutex::default(),
@@ -49,10 +51,13 @@ impl StatusBoard {
         self.changes.subscribe()
     }
 
-    /// The status of a gateway that runs.
+    /// The status of a gateway that runs; `now` as [`clock::of_reception`] tells it.
     pub fn online(&self, now: Timestamp) -> String {
         let mut status = self.head("online", now);
-        status.insert("started".to_owned(), json!(self.started.to_string()));
+        status.insert(
+            "started".to_owned(),
+            json!(clock::known(self.started).map(|at| at.to_string())),
+        );
         status.insert(
             "uptime_seconds".to_owned(),
             json!(self.since.elapsed().as_secs()),
@@ -73,7 +78,10 @@ impl StatusBoard {
     fn head(&self, state: &str, now: Timestamp) -> Map<String, Value> {
         let mut head = Map::new();
         head.insert("state".to_owned(), json!(state));
-        head.insert("time".to_owned(), json!(now.to_string()));
+        head.insert(
+            "time".to_owned(),
+            json!(clock::known(now).map(|now| now.to_string())),
+        );
         head.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
         head
     }

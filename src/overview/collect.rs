@@ -30,7 +30,7 @@ use super::{
 pub struct Sources {
     /// The gateway's id.
     pub gateway: String,
-    /// When the program started.
+    /// When the program started, as [`clock::of_reception`] tells it.
     pub started: Timestamp,
     /// How the broker is reached.
     pub broker: Changeable<mqtt::Broker>,
@@ -57,6 +57,7 @@ impl Sources {
     pub fn overview(&self) -> Overview {
         let now = Now {
             time: clock::now(),
+            known: clock::known(clock::of_reception()),
             instant: Instant::now(),
         };
         let actors = self.actors(&now);
@@ -68,7 +69,7 @@ impl Sources {
             gateway: self.gateway.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time: now.time,
-            started: self.started,
+            started: clock::known(self.started),
             troubles,
             source,
             broker,
@@ -100,8 +101,8 @@ impl Sources {
                     .waits()
                     .into_iter()
                     .find(|wait| wait.what == THE_BROKER);
-                away_since = away.map(|wait| now.at(wait.since));
-                connected = away_since.is_none() && child.alive_since().is_some();
+                connected = away.is_none() && child.alive_since().is_some();
+                away_since = away.and_then(|wait| now.at(wait.since));
             }
         });
         Broker {
@@ -145,13 +146,14 @@ impl Sources {
                 meter::Condition::Reading => Condition::Reading,
                 meter::Condition::Refused(reason) => Condition::Refused(reason.to_owned()),
             },
-            last_heard: sighting.map(|sighting| sighting.last_heard),
+            last_heard: sighting.and_then(|sighting| clock::known(sighting.last_heard)),
             rssi: sighting
                 .and_then(|sighting| sighting.rssi)
                 .map(|rssi| rssi.dbm()),
             readings: memory.readings,
             refused: memory.refused,
-            read_at: latest.as_ref().map(|reading| reading.received_at),
+            read_at: latest
+                .and_then(|reading| reading.received_at.resolve(clock::boot_time()).time()),
             values,
         }
     }
@@ -181,13 +183,16 @@ impl Sources {
 /// One moment on both clocks.
 struct Now {
     time: Timestamp,
+    /// The same, if that is right.
+    known: Option<Timestamp>,
     instant: Instant,
 }
 
 impl Now {
-    fn at(&self, instant: Instant) -> Timestamp {
+    /// Nothing while the time is not known.
+    fn at(&self, instant: Instant) -> Option<Timestamp> {
         let age = self.instant.saturating_duration_since(instant);
-        self.time.checked_sub(age).unwrap_or(self.time)
+        self.known?.checked_sub(age).ok()
     }
 }
 
@@ -207,7 +212,7 @@ fn actor(child: &Monitor, state: &State, now: &Now) -> Actor {
         restarts: child.restarts(),
         mail: child.mail(),
         lost: child.lost(),
-        last_error_at: last_exit.as_ref().map(|exit| now.at(exit.at)),
+        last_error_at: last_exit.as_ref().and_then(|exit| now.at(exit.at)),
         last_error: last_exit.map(|exit| exit.reason),
     }
 }
@@ -219,7 +224,7 @@ fn source(status: &DriverStatus) -> Source {
         state: state.to_owned(),
         detail,
         works,
-        since: status.since,
+        since: clock::known(status.since),
         path: status.path.clone(),
         dongle: status.dongle.map(|dongle| {
             let (major, minor) = (dongle.firmware >> 4, dongle.firmware & 0xF);
@@ -229,7 +234,7 @@ fn source(status: &DriverStatus) -> Source {
             )
         }),
         link_mode: status.link_mode.clone(),
-        last_telegram: status.last_telegram,
+        last_telegram: status.last_telegram.and_then(clock::known),
         recovery_steps: steps.ping + steps.set_link_mode + steps.reset + steps.reopen,
         unplugged: status.unplugged,
     }
@@ -261,7 +266,7 @@ fn unknown(sighting: &Sighting) -> Unknown {
         version: sighting.address.version,
         medium: medium(sighting.address.medium),
         telegrams: sighting.telegrams,
-        last_heard: sighting.last_heard,
+        last_heard: clock::known(sighting.last_heard),
         rssi: sighting.rssi.map(|rssi| rssi.dbm()),
     }
 }
@@ -276,7 +281,7 @@ fn troubles(actors: &[Actor], source: &Source, outbox: &Outbox, broker: &Broker)
                 Some(detail) => format!("{}: {detail}", source.state),
                 None => source.state.clone(),
             },
-            since: Some(source.since),
+            since: source.since,
         });
     }
     if let Some(reason) = &outbox.disk {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::collect::Sources;
-pub use self::words::actor_state;
+pub use self::words::{actor_state, ago};
 
 /// How a gateway is at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub struct Overview {
     pub version: String,
     /// The moment.
     pub time: Timestamp,
-    /// When the program started.
-    pub started: Timestamp,
+    /// When the program started, if the time is known.
+    pub started: Option<Timestamp>,
     /// What keeps it from doing its work; empty when it is ready.
     pub troubles: Vec<Trouble>,
     /// Where telegrams come from.
@@ -68,15 +68,15 @@ pub struct Source {
     pub detail: Option<String>,
     /// Whether telegrams can come.
     pub works: bool,
-    /// Since when it is doing that.
-    pub since: Timestamp,
+    /// Since when it is doing that, if the time is known.
+    pub since: Option<Timestamp>,
     /// The port or file that is open.
     pub path: Option<String>,
     /// What the dongle says it is.
     pub dongle: Option<String>,
     /// What the dongle hears.
     pub link_mode: Option<String>,
-    /// When the last telegram came.
+    /// When the last telegram came, if the time is known.
     pub last_telegram: Option<Timestamp>,
     /// How often a step of the recovery ladder was taken.
     pub recovery_steps: u64,
@@ -91,7 +91,7 @@ pub struct Broker {
     pub url: String,
     /// Whether there is a connection.
     pub connected: bool,
-    /// Since when there is none.
+    /// Since when there is none, if the time is known.
     pub away_since: Option<Timestamp>,
     /// Messages that it acknowledged.
     pub published: u64,
@@ -135,7 +135,7 @@ pub struct Actor {
     pub lost: u32,
     /// Why it last ended.
     pub last_error: Option<String>,
-    /// When that was.
+    /// When that was, if the time is known.
     pub last_error_at: Option<Timestamp>,
 }
 
@@ -148,7 +148,7 @@ pub struct Meter {
     pub model: String,
     /// How its last telegram fared.
     pub condition: Condition,
-    /// When that came.
+    /// When that came, if the time is known.
     pub last_heard: Option<Timestamp>,
     /// How loud it was, in dBm.
     pub rssi: Option<i8>,
@@ -156,7 +156,7 @@ pub struct Meter {
     pub readings: u64,
     /// Telegrams refused.
     pub refused: u64,
-    /// When its telegram with the latest values came.
+    /// When its telegram with the latest values came, if the time is known.
     pub read_at: Option<Timestamp>,
     /// The latest values.
     pub values: Vec<Value>,
@@ -200,8 +200,8 @@ pub struct Unknown {
     pub medium: String,
     /// Telegrams heard.
     pub telegrams: u64,
-    /// When the last came.
-    pub last_heard: Timestamp,
+    /// When the last came, if the time is known.
+    pub last_heard: Option<Timestamp>,
     /// How loud that was, in dBm.
     pub rssi: Option<i8>,
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::words::ago;
 use super::{Condition, Meter, Overview, Value};
+use crate::table::Table;
 
 /// The overview as lines of text.
 pub fn render(overview: &Overview, coloured: bool) -> String {
@@ -43,10 +45,13 @@ impl Text {
             (Colour::Bad, "not ready")
         };
         let (gateway, version) = (&overview.gateway, &overview.version);
-        let since = self.ago(overview.started);
+        let since = overview
+            .started
+            .map(|started| format!(", started {}", self.ago(started)))
+            .unwrap_or_default();
         self.line(
             Some(colour),
-            &format!("{gateway}: {state}, omnigate {version}, started {since}"),
+            &format!("{gateway}: {state}, omnigate {version}{since}"),
         );
         for trouble in &overview.troubles {
             let since = trouble
@@ -77,7 +82,8 @@ impl Text {
         if source.recovery_steps > 0 {
             facts.push(format!("{} recovery steps", source.recovery_steps));
         }
-        let mut rows = vec![vec!["source".to_owned(), facts.join(", ")]];
+        let mut table = Table::plain();
+        table.add(["source".to_owned(), facts.join(", ")]);
         let mut facts = vec![format!("{} waiting, {} sent", outbox.waiting, outbox.sent)];
         facts.extend(
             outbox
@@ -87,18 +93,18 @@ impl Text {
         if outbox.dropped > 0 {
             facts.push(format!("{} dropped", outbox.dropped));
         }
-        rows.push(vec!["outbox".to_owned(), facts.join(", ")]);
+        table.add(["outbox".to_owned(), facts.join(", ")]);
         let state = match broker.away_since {
             _ if broker.connected => "connected".to_owned(),
             Some(since) => format!("away since {}", self.ago(since)),
             None => "away".to_owned(),
         };
-        rows.push(vec![
+        table.add([
             "broker".to_owned(),
             format!("{state}, {}, {} messages", broker.url, broker.published),
         ]);
         self.line(None, "");
-        self.table(&[], &rows);
+        self.table(&table, None);
     }
 
     fn meters(&mut self, meters: &[Meter]) {
@@ -107,103 +113,74 @@ impl Text {
             self.line(None, "No meters are monitored.");
             return;
         }
-        let row = |meter: &Meter| {
-            vec![
+        let mut table = Table::new(["METER", "STATE", "HEARD", "SIGNAL", "LATEST VALUES"]);
+        for meter in meters {
+            table.add([
                 meter.name.clone(),
                 match &meter.condition {
                     Condition::Reading => "reading".to_owned(),
                     Condition::Refused(reason) => reason.clone(),
                     Condition::Unheard => "not heard yet".to_owned(),
                 },
-                meter
-                    .last_heard
-                    .map_or_else(|| "never".to_owned(), |at| self.ago(at)),
-                meter
-                    .rssi
-                    .map_or_else(String::new, |dbm| format!("{dbm} dBm")),
+                match meter.last_heard {
+                    Some(at) => self.ago(at),
+                    None if meter.condition == Condition::Unheard => "never".to_owned(),
+                    None => "time unknown".to_owned(),
+                },
+                signal(meter.rssi),
                 values(&meter.values),
-            ]
-        };
-        let rows: Vec<_> = meters.iter().map(row).collect();
+            ]);
+        }
         self.line(None, "");
-        self.table(
-            &["METER", "STATE", "HEARD", "SIGNAL", "LATEST VALUES"],
-            &rows,
-        );
+        self.table(&table, Some(Colour::Title));
     }
 
     fn unknown(&mut self, overview: &Overview) {
         if overview.unknown.is_empty() {
             return;
         }
-        let row = |meter: &super::Unknown| {
-            vec![
+        let mut table = Table::new(["NOT MONITORED", "MEASURES", "HEARD", "SIGNAL", "TELEGRAMS"]);
+        for meter in overview.unknown.iter().take(SHOWN) {
+            table.add([
                 format!("{}-{}", meter.manufacturer, meter.id),
                 meter.medium.clone(),
-                self.ago(meter.last_heard),
                 meter
-                    .rssi
-                    .map_or_else(String::new, |dbm| format!("{dbm} dBm")),
+                    .last_heard
+                    .map_or_else(|| "time unknown".to_owned(), |at| self.ago(at)),
+                signal(meter.rssi),
                 meter.telegrams.to_string(),
-            ]
-        };
-        let rows: Vec<_> = overview.unknown.iter().take(SHOWN).map(row).collect();
+            ]);
+        }
         self.line(None, "");
-        self.table(
-            &["NOT MONITORED", "MEASURES", "HEARD", "SIGNAL", "TELEGRAMS"],
-            &rows,
-        );
+        self.table(&table, Some(Colour::Title));
         if let Some(more @ 1..) = overview.unknown.len().checked_sub(SHOWN) {
             self.line(None, &format!("and {more} more, heard less often"));
         }
     }
 
     fn actors(&mut self, overview: &Overview) {
-        let row = |actor: &super::Actor| {
+        let mut table = Table::new(["ACTOR", "STATE", "RESTARTS", "LAST ERROR"]);
+        for actor in &overview.actors {
             let error = match (&actor.last_error, actor.last_error_at) {
                 (Some(error), Some(at)) => format!("{error}, {}", self.ago(at)),
                 (Some(error), None) => error.clone(),
                 (None, _) => String::new(),
             };
-            vec![
+            table.add([
                 actor.name.clone(),
                 actor.state.clone(),
                 actor.restarts.to_string(),
                 error,
-            ]
-        };
-        let rows: Vec<_> = overview.actors.iter().map(row).collect();
+            ]);
+        }
         self.line(None, "");
-        self.table(&["ACTOR", "STATE", "RESTARTS", "LAST ERROR"], &rows);
+        self.table(&table, Some(Colour::Title));
     }
 
-    fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            let head = head.get(column).copied();
-            cells
-                .map(|cell| cell.chars().count())
-                .chain(head.map(str::len))
-                .max()
-                .unwrap_or(0)
-        };
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        let line = |cells: &mut dyn Iterator<Item = &str>| {
-            let mut line = String::new();
-            for (cell, width) in cells.zip(&widths) {
-                // Writing to memory cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
-            }
-            line.trim_end().to_owned()
-        };
-        if !head.is_empty() {
-            let line = line(&mut head.iter().copied());
-            self.line(Some(Colour::Title), &line);
-        }
-        for row in rows {
-            let line = line(&mut row.iter().map(String::as_str));
-            self.line(None, &line);
+    /// A table, its first line in this colour.
+    fn table<const COLUMNS: usize>(&mut self, table: &Table<COLUMNS>, mut colour: Option<Colour>) {
+        for line in table.lines() {
+            self.line(colour.take(), &line);
         }
     }
 
@@ -230,15 +207,12 @@ impl Text {
     }
 
     fn ago(&self, time: Timestamp) -> String {
-        let seconds = self.now.as_second().saturating_sub(time.as_second());
-        match seconds {
-            ..1 => "now".to_owned(),
-            1..120 => format!("{seconds} s ago"),
-            120..7200 => format!("{} min ago", seconds / 60),
-            7200..172_800 => format!("{} h ago", seconds / 3600),
-            _ => format!("{} days ago", seconds / 86_400),
-        }
+        ago(self.now.duration_since(time))
     }
+}
+
+fn signal(dbm: Option<i8>) -> String {
+    dbm.map_or_else(String::new, |dbm| format!("{dbm} dBm"))
 }
 
 fn values(values: &[Value]) -> String {

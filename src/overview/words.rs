@@ -1,5 +1,6 @@
 //! States and codes in words.
 
+use jiff::SignedDuration;
 use omnigate_actors::driver::dongle::{Cause, Rung};
 use omnigate_actors::driver::status::DriverState;
 use omnigate_actors::supervision::State;
@@ -14,6 +15,18 @@ pub fn actor_state(state: &State) -> String {
         State::BackingOff { .. } => "backing off".to_owned(),
         State::Parked { .. } => "parked".to_owned(),
         State::Stopped => "stopped".to_owned(),
+    }
+}
+
+/// How long ago, in the largest unit that fits.
+pub fn ago(time: SignedDuration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        ..1 => "now".to_owned(),
+        1..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
     }
 }
 
@@ -72,5 +85,20 @@ pub(super) fn medium(medium: Medium) -> String {
     match medium.name() {
         Some(name) => name.to_owned(),
         None => format!("type {:02X}", medium.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_the_largest_unit() {
+        let told = |seconds| ago(SignedDuration::from_secs(seconds));
+        assert_eq!(told(-5), "now");
+        assert_eq!(told(119), "119 s ago");
+        assert_eq!(told(7_199), "119 min ago");
+        assert_eq!(told(172_799), "47 h ago");
+        assert_eq!(told(172_800), "2 days ago");
     }
 }

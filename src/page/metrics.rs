@@ -105,12 +105,15 @@ impl Snapshot {
             None,
             f64::from(overview.is_ready()),
         )?;
-        to.gauge(
-            "start_time",
-            "When the program started, since the epoch.",
-            Some(&Unit::Seconds),
-            seconds(overview.started),
-        )
+        if let Some(started) = overview.started {
+            to.gauge(
+                "start_time",
+                "When the program started, since the epoch.",
+                Some(&Unit::Seconds),
+                seconds(started),
+            )?;
+        }
+        Ok(())
     }
 
     fn source(&self, to: &mut Encoder<'_>) -> fmt::Result {

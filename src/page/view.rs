@@ -97,7 +97,8 @@ fn frame(overview: &Overview, title: &str, content: &Markup) -> Markup {
                 p.stale role="status" { "The gateway does not answer. What is shown is old." }
                 main { (content) }
                 footer {
-                    "omnigate " (overview.version) " · started " (time(overview.started)) " · "
+                    "omnigate " (overview.version) " · "
+                    @if let Some(at) = overview.started { "started " (time(at)) " · " }
                     a href="/metrics" { "metrics" } " · " a href="/healthz" { "health" }
                 }
             }

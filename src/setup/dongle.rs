@@ -25,7 +25,7 @@ use crate::settings::Settings;
 pub async fn works(settings: &Settings, listen: Duration) -> bool {
     println!("\nDongle at {}", settings.driver.path.display());
     let heard = Arc::new(Heard::default());
-    let status = StatusSender::new(clock::now());
+    let status = StatusSender::new(clock::of_reception());
     let driver = start(settings, &heard, status.clone());
     let ready = ready(status.subscribe()).await;
     match &ready {

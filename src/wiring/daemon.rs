@@ -74,7 +74,7 @@ impl Daemon {
             watch::channel(true).1,
             ends.ended,
             Arc::clone(&counters),
-            StatusSender::new(clock::now()),
+            StatusSender::new(clock::of_reception()),
             of_actor("driver"),
         );
         let driver = supervise_on(&radio.handle(), &root, &tree::DRIVER, move |_| {

@@ -166,8 +166,8 @@ impl Gateway {
             MeterTable::of_recording()
         });
         let catalogue: Arc<Catalogue> = Arc::default();
-        let driver_status = StatusSender::new(clock::now());
-        let status = Arc::new(StatusBoard::new(clock::now()));
+        let driver_status = StatusSender::new(clock::of_reception());
+        let status = Arc::new(StatusBoard::new(clock::of_reception()));
         let root = {
             let (status, counters) = (Arc::clone(&status), Arc::clone(&counters));
             Root::new(log.clone(), move |report| {
@@ -231,7 +231,7 @@ impl Gateway {
         config.status_interval = adjustable.status_interval.clone();
         let sources = Sources {
             gateway: settings.gateway.id.topics().gateway_id().to_owned(),
-            started: clock::now(),
+            started: clock::of_reception(),
             broker: adjustable.broker.clone(),
             root: Arc::clone(&root),
             driver: driver_status.clone(),

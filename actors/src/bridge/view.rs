@@ -86,7 +86,7 @@ impl Bridge {
             | DriverState::Recovering { .. }
             | DriverState::Refused => false,
         };
-        let status = self.config.status.online(clock::now());
+        let status = self.config.status.online(clock::of_reception());
         json!({
             "healthy": actors_run && source_works,
             "status": serde_json::from_str::<Value>(&status).unwrap_or_default(),

@@ -9,6 +9,7 @@ use wmbus::im871a::Rssi;
 use super::home_assistant::{self, AVAILABILITY, DIAGNOSTICS};
 use super::retained;
 use super::silence::Silence;
+use crate::clock;
 use crate::meter::{Condition, Meter, MeterId};
 use crate::mqtt::Outgoing;
 use crate::output::base_topic::BaseTopic;
@@ -171,9 +172,12 @@ impl Watched {
             return Value::Null;
         };
         let memory = meter.memory();
+        let last_heard = memory
+            .sighting
+            .and_then(|heard| clock::known(heard.last_heard));
         json!({
             "condition": words(self.condition),
-            "last_heard": memory.sighting.map(|heard| whole_second(heard.last_heard).to_string()),
+            "last_heard": last_heard.map(|at| whole_second(at).to_string()),
             "rssi_dbm": memory.sighting.and_then(|heard| heard.rssi).map(Rssi::dbm),
             "readings": self.readings,
             "refused": self.refused,

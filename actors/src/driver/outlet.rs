@@ -32,7 +32,7 @@ impl Outlet {
         faults::hit("driver", "");
         let received_at = clock::of_reception();
         self.counters.increment(Count::TelegramsReceived);
-        self.status.telegram(clock::now());
+        self.status.telegram(received_at);
         match self
             .parser
             .try_send(Parse(RawTelegram::radio(telegram, received_at, rssi)))
@@ -57,7 +57,7 @@ impl Outlet {
         faults::hit("driver", "");
         let received_at = clock::of_reception();
         self.counters.increment(Count::TelegramsReceived);
-        self.status.telegram(clock::now());
+        self.status.telegram(received_at);
         let mut message = Parse(RawTelegram::lossless(telegram, received_at, permit));
         // The permits are fewer than the mailbox holds, so it is full only while somebody else fills it.
         while let Err(SendError::Full(refused)) = self.parser.try_send(message) {
@@ -68,7 +68,7 @@ impl Outlet {
 
     /// Enters a state.
     pub fn enter(&self, state: DriverState) {
-        self.status.enter(state, clock::now());
+        self.status.enter(state, clock::of_reception());
     }
 
     /// The source is not usable now, which is said once per reason.
@@ -116,7 +116,7 @@ impl Outlet {
             } => {
                 self.status.update(|status| {
                     status.last_recovery = Some(Recovery {
-                        at: clock::now(),
+                        at: clock::of_reception(),
                         cause,
                         rung,
                         seconds: lasted.as_secs_f64(),

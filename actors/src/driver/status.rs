@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use wmbus::im871a::DeviceInfo;
 
 use super::dongle::{Cause, Rung};
+use crate::clock;
 
 /// The Driver's state and what led to it. Published through a watch channel that outlives the Driver's restarts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DriverStatus {
     /// What it is doing.
     pub state: DriverState,
-    /// Since when.
+    /// Since when, as [`clock::of_reception`] tells it; in JSON `null` while the time is not known. So are all times here.
     #[serde(serialize_with = "whole_seconds")]
     pub since: Timestamp,
     /// The port or file that is open.
@@ -133,7 +134,7 @@ pub struct Recovery {
 pub struct StatusSender(Arc<watch::Sender<DriverStatus>>);
 
 impl StatusSender {
-    /// The channel, at `now`.
+    /// The channel, at `now`, as [`clock::of_reception`] tells it.
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(watch::Sender::new(DriverStatus {
             state: DriverState::Starting,
@@ -186,7 +187,10 @@ impl StatusSender {
 
 /// As the time stamps of readings are written.
 fn whole_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    match clock::known(*time) {
+        Some(time) => serializer.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn optional_whole_seconds<S: Serializer>(

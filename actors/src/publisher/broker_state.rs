@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::mqtt::BrokerUrl;
 
 /// Clones are the same connection.
@@ -41,7 +42,7 @@ impl BrokerState {
             .as_ref()
             .map(|(at, reason)| json!({"at": seconds(*at), "reason": reason}));
         json!({
-            "url": url.to_string(), "state": state, "connected_since": content.connected_since.map(seconds),
+            "url": url.to_string(), "state": state, "connected_since": content.connected_since.and_then(seconds),
             "last_failure": failure,
         })
     }
@@ -52,9 +53,9 @@ impl BrokerState {
     }
 }
 
-/// As the time stamps of readings are written.
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+/// As the time stamps of readings are written; nothing while the time is not known.
+fn seconds(at: Timestamp) -> Option<String> {
+    clock::known(at).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

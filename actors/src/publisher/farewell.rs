@@ -77,7 +77,7 @@ impl Publisher {
             return;
         }
         self.enter(Stage::Saying);
-        let status = self.config.status.offline(clock::now());
+        let status = self.config.status.offline(clock::of_reception());
         self.batch
             .push(retained(&self.config.topics.status(), status));
         self.in_flight.push(Sent::Offline, 1);

@@ -38,7 +38,7 @@ impl Publisher {
         self.status.last = Some(Instant::now());
         self.status.contradicted = false;
         self.status.changes.mark_unchanged();
-        let status = self.config.status.online(clock::now());
+        let status = self.config.status.online(clock::of_reception());
         self.batch
             .push(retained(&self.config.topics.status(), status));
         self.in_flight.push(Sent::Online, 1);

@@ -1,5 +1,6 @@
 //! The meters: those that are monitored, and the others on the air.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{Part, dot, grouped, hash, time};
@@ -60,7 +61,7 @@ fn row(meter: &Meter) -> Markup {
             td { (condition(&meter.condition)) }
             td { (values(&meter.values)) }
             td { (signal(meter.rssi)) }
-            td.heard { @match meter.last_heard { Some(at) => (time(at)), None => span.none { "never" } } }
+            td.heard { (heard(meter.last_heard, meter.condition != Condition::Unheard)) }
         }
     }
 }
@@ -95,6 +96,15 @@ fn short(name: &str) -> &str {
     match name.split_once(" / ") {
         Some((short, _)) => short,
         None => name,
+    }
+}
+
+/// When it was heard. The gateway may have heard it and not know the time.
+fn heard(at: Option<Timestamp>, was_heard: bool) -> Markup {
+    match at {
+        Some(at) => time(at),
+        None if was_heard => html! { span.none { "time unknown" } },
+        None => html! { span.none { "never" } },
     }
 }
 
@@ -139,7 +149,7 @@ pub(super) fn unknown(meters: &[Unknown]) -> Markup {
                                 td.number { (format_args!("{:02X}", meter.version)) }
                                 td.number { (grouped(&meter.telegrams.to_string())) }
                                 td { (signal(meter.rssi)) }
-                                td.heard { (time(meter.last_heard)) }
+                                td.heard { (heard(meter.last_heard, true)) }
                             }
                         }
                     }

@@ -69,7 +69,7 @@ fn nothing_from_outside_becomes_html() {
         version: 1,
         medium: evil.clone(),
         telegrams: 1,
-        last_heard: overview.time,
+        last_heard: Some(overview.time),
         rssi: None,
     });
     overview.troubles.push(Trouble {
