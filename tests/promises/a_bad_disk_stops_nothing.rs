@@ -1,16 +1,21 @@
 //! A disk that cannot be written or that has damaged the database is a state, loudly told: readings go on, and what was written before is
 //! sent when it can be.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use omnigate::simulate::VirtualMeter;
 
 use crate::support::broker::Broker;
 use crate::support::door::Door;
 use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{
-    COMPACT_2_06, COMPACT_2_15, COMPACT_LATER, FULL_2_15, METER, set_message,
+    COMPACT_2_06, COMPACT_2_15, COMPACT_LATER, FULL_2_15, KEY, METER, set_message,
 };
 use crate::support::wait_for;
 
@@ -79,6 +84,124 @@ fn damaged() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn full() {
+    let broker = Broker::start();
+    let door = Door::to(&broker);
+    let subscriber = Subscriber::connect(&broker);
+    let mut site = SmallDisk::start(&door, &subscriber);
+    door.shut();
+    subscriber.wait_for_state(GATEWAY, "offline");
+    site.fill();
+    let before = site.feed_until_full();
+    // These are nowhere but in memory.
+    site.feed(20);
+    door.open();
+    assert_eq!(registers(&subscriber, before + 20), site.fed);
+
+    site.free();
+    site.gateway.wait_for_output("the database works again");
+    site.feed(1);
+    assert_eq!(registers(&subscriber, before + 21), site.fed);
+    site.gateway.signal("TERM");
+    assert_eq!(site.gateway.wait().code(), Some(0));
+    site.gateway.wait_for_output("all readings are delivered");
+}
+
+#[test]
+fn full_at_the_end_without_a_broker() {
+    let broker = Broker::start();
+    let door = Door::to(&broker);
+    let subscriber = Subscriber::connect(&broker);
+    let mut site = SmallDisk::start(&door, &subscriber);
+    door.shut();
+    subscriber.wait_for_state(GATEWAY, "offline");
+    site.fill();
+    site.feed_until_full();
+    site.gateway.signal("TERM");
+    assert_eq!(site.gateway.wait().code(), Some(0));
+    site.gateway
+        .wait_for_output("readings are lost: the database does not take them");
+}
+
+/// A gateway whose state directory is a small disk of its own. The kernel makes that for the one process, and it ends with it; who is not
+/// root must be allowed to have user namespaces.
+struct SmallDisk {
+    gateway: Gateway,
+    /// The disk, as this process reaches it.
+    disk: PathBuf,
+    meter: VirtualMeter,
+    /// The energies that the gateway was fed, in units of 10 Wh.
+    fed: Vec<u32>,
+}
+
+impl SmallDisk {
+    fn start(door: &Door, subscriber: &Subscriber) -> Self {
+        let mount = format!(
+            "[ \"$(id -u)\" = 0 ] && become= || become=--map-root-user; \
+             set -- $become --mount sh -c 'mount -t tmpfs -o size=256k,mode=700 tmpfs \"$0\" && exec \"$@\"' {MOUNTED} \"$0\" \"$@\"; \
+             exec unshare \"$@\""
+        );
+        let gateway = Options::behind(door)
+            .state_dir(Path::new(MOUNTED))
+            .in_shell(&mount)
+            .start();
+        monitor(&gateway, subscriber);
+        let disk = PathBuf::from(format!("/proc/{}/root{MOUNTED}", gateway.id()));
+        assert!(disk.join("omnigate.db").exists());
+        let now = Timestamp::now();
+        let (meter, key) = (METER.parse().unwrap(), KEY.parse().unwrap());
+        Self {
+            gateway,
+            disk,
+            meter: VirtualMeter::new(meter, key, Duration::from_secs(16), now),
+            fed: Vec::new(),
+        }
+    }
+
+    /// Somebody else takes all the room there is.
+    fn fill(&self) {
+        let mut filler = File::create(self.disk.join(FILLER)).unwrap();
+        let error = loop {
+            if let Err(error) = filler.write_all(&[0; 512]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+    }
+
+    /// And leaves it again.
+    fn free(&self) {
+        fs::remove_file(self.disk.join(FILLER)).unwrap();
+    }
+
+    /// Telegrams until the gateway says that the disk takes no more; how many. A source that loses nothing is read no further then, so a few
+    /// hundred would fill the pipe and hold up the test.
+    fn feed_until_full(&mut self) -> usize {
+        wait_for("the disk to be full", || {
+            assert!(self.fed.len() < 300, "{}", self.gateway.output());
+            self.feed(1);
+            let output = self.gateway.output();
+            let told = |line: &str| line.contains(FAILING) && line.contains("the disk is full");
+            output.lines().any(told).then_some(())
+        });
+        self.fed.len()
+    }
+
+    fn feed(&mut self, telegrams: usize) {
+        for _ in 0..telegrams {
+            let telegram = self.meter.telegram(Timestamp::now()).unwrap();
+            let line: String = telegram.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.gateway.feed([line.as_str()]);
+            self.fed.push(self.meter.registers().energy_drawn);
+        }
+    }
+}
+
+/// Where the small disk is mounted: any folder will do, for nobody else sees it.
+const MOUNTED: &str = "/mnt";
+const FILLER: &str = "filler";
+
 /// A gateway that had no broker, and was stopped with two readings in its outbox. The door is open afterwards.
 fn leave_two_readings(door: &Door, subscriber: &Subscriber, folder: &Path) {
     let mut gateway = Options::behind(door).state_dir(folder).start();
@@ -111,6 +234,14 @@ fn energies(subscriber: &Subscriber, readings: usize) -> Vec<String> {
         .map(|message| message.json())
         .filter(|data| data["channelNumber"] == 1)
         .map(|data| data["value"].to_string())
+        .collect()
+}
+
+/// The same in units of 10 Wh.
+fn registers(subscriber: &Subscriber, readings: usize) -> Vec<u32> {
+    energies(subscriber, readings)
+        .iter()
+        .map(|energy| (energy.parse::<f64>().unwrap() * 100.0).round() as u32)
         .collect()
 }
 

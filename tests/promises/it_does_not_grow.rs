@@ -1,10 +1,15 @@
-//! Soak: however long it runs, the gateway takes no more memory, descriptors, threads and disk at the end than after half of the time,
-//! although actors are restarted and the broker goes away now and then. Not after the first tenth: the first panic of each actor and the first
-//! outages take memory once, and the database stays as large as its longest backlog was.
+//! Soak: however long it runs, the gateway takes no more memory, descriptors, threads and disk at the end than after the first tenth, within
+//! five per cent, although actors are restarted and the broker goes away now and then.
 //!
-//! `OMNIGATE_SOAK_TELEGRAMS` says how many telegrams it gets, 200,000 unless it does:
+//! Some things take room once, and do so here within the first tenth. The first failure of an actor, and the first outage, bring further
+//! pages of the program's own file into memory: code, and tables for unwinding, 1.2 MB in all. The database keeps the room that its longest
+//! backlog took, and the allocator what the longest outage took, so the first outage is the longest. There is no history: it fills for
+//! `history_days`, and the store's own tests hold it to its limit.
 //!
-//!     OMNIGATE_SOAK_TELEGRAMS=1000000 cargo test --locked --features fault-injection --test promises it_does_not_grow -- --ignored --nocapture
+//! `OMNIGATE_SOAK_TELEGRAMS` says how many telegrams it gets, 200,000 unless it does; they take a minute on a machine that does nothing else,
+//! and a million five:
+//!
+//!     OMNIGATE_SOAK_TELEGRAMS=1000000 cargo test --locked --features fault-injection --test promises it_does_not_grow -- --nocapture
 
 use std::fs;
 use std::path::Path;
@@ -25,47 +30,39 @@ use crate::support::telegrams::{KEY, set_message};
 use crate::support::wait_for;
 
 #[test]
-#[ignore = "takes a minute or more"]
 fn in_memory_descriptors_threads_and_disk() {
     let telegrams = from_environment("OMNIGATE_SOAK_TELEGRAMS").unwrap_or(200_000) as usize;
     let broker = Broker::start();
     let door = Door::to(&broker);
     let folder = tempfile::tempdir().unwrap();
-    // Before and after half of the time something fails.
-    let at = |tenth: usize| telegrams / 10 * tenth + telegrams / 20;
-    let faults = format!(
-        "parser:panic:{},dispatcher:error:{},publisher:panic:{},meter_handler:panic:{},meter_handler:stop:{}",
-        at(2),
-        at(3),
-        at(4),
-        at(5),
-        at(6)
-    );
     let mut gateway = Options::behind(&door)
         .state_dir(folder.path())
-        .faults(&faults)
+        .faults(&faults(telegrams))
         .start();
     monitor(&gateway, &broker);
     let arrived = count_data(&broker);
 
     let mut meters = Meters::new();
     let start = Instant::now();
-    let mut half_way = Use::default();
+    let mut first = Use::default();
     let mut last = Use::default();
     for tenth in 1..=10 {
-        // One before the first look too: what an outage takes is taken once.
-        let outage = matches!(tenth, 1 | 4 | 8);
-        if outage {
+        let outage = match tenth {
+            1 => telegrams / 50,
+            4 | 8 => telegrams / 100,
+            _ => 0,
+        };
+        if outage > 0 {
             door.shut();
         }
         for number in 0..telegrams / 10 {
-            if outage && number == telegrams / 100 {
+            if outage > 0 && number == outage {
                 door.open();
             }
             gateway.feed([meters.next().as_str()]);
         }
         // What an actor had in hand when it failed is lost.
-        let owed = 4 * (telegrams / 10 * tenth - FAULTS) as u64;
+        let owed = 4 * (telegrams / 10 * tenth - 2 * FAULTS.len()) as u64;
         while arrived.load(SeqCst) < owed {
             let before = arrived.load(SeqCst);
             wait_for("further readings", || {
@@ -78,20 +75,29 @@ fn in_memory_descriptors_threads_and_disk() {
             telegrams / 10 * tenth,
             start.elapsed()
         );
-        if tenth == 5 {
-            half_way = last;
+        if tenth == 1 {
+            first = last;
         }
     }
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
     let output = gateway.output();
-    for actor in ["parser", "dispatcher", "publisher", "meter_handler"] {
-        let told = output
-            .lines()
-            .any(|line| line.contains("restarting") && line.contains(actor));
-        assert!(told, "no restart of {actor}");
+    for (actor, _) in FAULTS {
+        let of_actor = |line: &&str| line.contains("restarting") && line.contains(actor);
+        let restarts = output.lines().filter(of_actor).count();
+        assert!(restarts >= 2, "{restarts} restarts of {actor}");
     }
-    last.is_no_more_than(&half_way);
+    last.is_no_more_than(&first);
+}
+
+/// Each fault once within the first tenth and once later.
+fn faults(telegrams: usize) -> String {
+    let each = FAULTS.iter().enumerate().flat_map(|(number, fault)| {
+        let first = telegrams / 100 * (number + 3);
+        let second = telegrams / 10 * (number + 2) + telegrams / 20;
+        [first, second].map(|at| format!("{}:{}:{at}", fault.0, fault.1))
+    });
+    each.collect::<Vec<_>>().join(",")
 }
 
 /// What the program takes of the machine.
@@ -138,7 +144,7 @@ impl Use {
             let more = now.saturating_sub(then);
             assert!(
                 more <= 2 || more * 20 <= then,
-                "{what}: {now} and half-way {then}"
+                "{what}: {now}, and after the first tenth {then}"
             );
         }
     }
@@ -223,5 +229,11 @@ fn meter(number: usize) -> String {
 
 const METERS: usize = 100;
 
-/// Injected faults, each of which may cost a telegram.
-const FAULTS: usize = 5;
+/// Who fails, and how.
+const FAULTS: [(&str, &str); 5] = [
+    ("parser", "panic"),
+    ("dispatcher", "error"),
+    ("publisher", "panic"),
+    ("meter_handler", "panic"),
+    ("meter_handler", "stop"),
+];

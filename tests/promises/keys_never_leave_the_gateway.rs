@@ -13,7 +13,9 @@ use omnigate_actors::set_message::{Limits, SetMessage};
 use wmbus::{Decoder, Key, MeterKey};
 
 use crate::support::broker::Broker;
-use crate::support::gateway::{GATEWAY, Options};
+use crate::support::free_port;
+use crate::support::gateway::{GATEWAY, Gateway, Options};
+use crate::support::http;
 use crate::support::secrets::Search;
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{
@@ -99,6 +101,117 @@ fn neither_in_the_log_nor_in_a_message_nor_in_a_file_for_others() {
         }
     }
     assert_eq!(search.found(), [""; 0]);
+}
+
+/// What the second output, Home Assistant's descriptions, the page, the metrics and the commands show, while requests carry keys and tokens,
+/// the settings are read again, and actors fail with a key in hand.
+#[test]
+fn neither_for_home_automation_nor_on_the_page_nor_for_commands() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let port = free_port();
+    let mut gateway = Options::stdin(&broker)
+        .mqtt("username = \"gateway\"")
+        .mqtt(&format!("password = \"{PASSWORD}\""))
+        .mqtt(&format!("stop_token = \"{TOKEN}\""))
+        .mqtt("set_burst = 100")
+        .sections("[state]\nenabled = true\n[home_assistant]\nenabled = true")
+        .page(port)
+        .faults("meters:panic:2,meter_handler:panic:1,bridge:panic:3")
+        .start();
+    gateway.wait_for_output("requests are heard");
+    gateway.wait_for_output("commands are heard");
+    let requests = requests();
+    for (number, request) in requests.iter().enumerate() {
+        // Each with every verb would be too many at once.
+        let verb = ["log_level", "meters/add", "meters/set"][number % 3];
+        let topic = format!("omnigate/bridge/response/{verb}");
+        let answers = || subscriber.on(&topic).len();
+        let before = answers();
+        // One that meets a failing actor is not answered, so it is sent until it is.
+        crate::support::wait_for("an answer", || {
+            subscriber.publish(&format!("omnigate/bridge/request/{verb}"), request);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            (answers() > before).then_some(())
+        });
+    }
+    crate::support::wait_for("the last request to be carried out", || {
+        subscriber.publish("omnigate/bridge/request/meters/set", requests.last()?);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let answers = subscriber.on("omnigate/bridge/response/meters/set");
+        let last = answers.last()?.json();
+        (last["transaction"] == "8" && last["data"]["accepted"] == 1).then_some(())
+    });
+    // The last request had the right key, and the first telegram makes the handler fail.
+    gateway.feed([COMPACT_2_06, FULL_2_15, KEY]);
+    subscriber.wait_on("omnigate/kam_32666857/state", 1);
+    subscriber.wait_on("homeassistant/device/omnigate_kam_32666857/config", 1);
+
+    let mut search = search();
+    look_around(&gateway, port, &mut search);
+    gateway.edit_settings(TOKEN, GUESS);
+    gateway.signal("HUP");
+    gateway.wait_for_output("settings reloaded, changed: mqtt.stop_token");
+    gateway.edit_settings("[mqtt]", &format!("[mqtt]\npassword = \"{TOKEN}\"\n"));
+    gateway.signal("HUP");
+    gateway.wait_for_output("settings not reloaded");
+    look_around(&gateway, port, &mut search);
+    subscriber.publish(&format!("v2/{GATEWAY}/STOP"), GUESS);
+    assert_eq!(gateway.wait().code(), Some(0));
+
+    let output = gateway.output();
+    for actor in ["meters", "meter_handler", "bridge"] {
+        let failed = |line: &str| line.contains("restarting") && line.contains(actor);
+        assert!(output.lines().any(failed), "{actor} did not fail: {output}");
+    }
+    search.add("the output", output);
+    for message in subscriber.all() {
+        if !message.topic.contains("/bridge/request/") && !message.topic.ends_with("/STOP") {
+            search.add(format!("topic {}", message.topic), &message.topic);
+            search.add(format!("a message on {}", message.topic), &message.payload);
+        }
+    }
+    assert_eq!(search.found(), [""; 0]);
+}
+
+/// Secrets where they belong and where they do not. The last one is accepted.
+fn requests() -> [String; 8] {
+    let with = |meters: &str, token: &str, transaction: &str| {
+        format!("{{\"meters\":{meters},\"token\":\"{token}\",\"transaction\":\"{transaction}\"}}")
+    };
+    let right = set_message();
+    [
+        with(&right, GUESS, "1"),
+        with(&set_message_with_key(HALF_A_KEY), TOKEN, "2"),
+        with(&right.replace("32666857", KEY), TOKEN, "3"),
+        with(&right.replace("kam", KEY), TOKEN, "4"),
+        with(&format!("\"{KEY}\""), TOKEN, "5"),
+        with(&right, TOKEN, "6").replace("\"meters\"", &format!("\"{KEY}\"")),
+        format!("{{\"token\":\"{TOKEN}\",\"level\":\"{KEY}\""),
+        with(&right, TOKEN, "8"),
+    ]
+}
+
+/// All that can be asked of a running gateway from outside.
+fn look_around(gateway: &Gateway, port: u16, search: &mut Search) {
+    for path in [
+        "/",
+        "/meters/kam-32666857",
+        "/healthz",
+        "/metrics",
+        &format!("/{KEY}"),
+    ] {
+        let answer = http::get(port, path);
+        search.add(format!("the head of {path}"), answer.head);
+        search.add(format!("the page {path}"), answer.body);
+    }
+    let settings = gateway.settings();
+    let settings = ["--config", settings.to_str().unwrap()];
+    for command in [&["meters"][..], &["meters", "--json"], &["status"]] {
+        let (code, said) = omnigate(&[command, &settings].concat(), "");
+        assert_ne!(code, None, "{said}");
+        search.add(format!("{command:?}"), said);
+    }
 }
 
 #[test]

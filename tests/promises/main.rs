@@ -11,6 +11,7 @@
 mod support;
 
 mod a_bad_disk_stops_nothing;
+mod a_broker_may_refuse_a_subscription;
 mod a_broker_may_want_tls_and_a_password;
 mod a_missing_dongle_costs_nothing_and_a_present_one_has_one_owner;
 mod a_restart_forgets_nothing;
