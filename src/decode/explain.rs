@@ -15,10 +15,9 @@ pub fn write_text(
     paint: Paint,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let has_decrypted = explanation
-        .parts
-        .iter()
-        .any(|part| part.decrypted.is_some());
+    let (parts, joined) = (&explanation.parts, &explanation.joined);
+    let mut all = parts.iter().chain(joined);
+    let has_decrypted = all.any(|part| part.decrypted.is_some());
     if let Ok(reading) = &explanation.outcome {
         let address = reading.address;
         let model = profile.map_or("a type without a profile", |profile| &profile.model);
@@ -43,7 +42,13 @@ pub fn write_text(
         "byte", "received", "layer", "field"
     );
     writeln!(out, "{}", paint.faint(&head))?;
-    for part in &explanation.parts {
+    for part in parts {
+        write_part(part, width, paint, out)?;
+    }
+    if !joined.is_empty() {
+        writeln!(out, "{}", paint.faint("      the joined message"))?;
+    }
+    for part in joined {
         write_part(part, width, paint, out)?;
     }
     match &explanation.outcome {
@@ -61,7 +66,8 @@ pub fn write_text(
         }
         Err(error) => {
             let place = match explanation.failed_at {
-                Some(at) => format!("byte {at}"),
+                Some(at) if joined.is_empty() => format!("byte {at}"),
+                Some(at) => format!("byte {at} of the joined message"),
                 None => "the joined message".to_owned(),
             };
             let text = format!("{}, {place}: {}", error.layer, error.kind);

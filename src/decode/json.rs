@@ -141,12 +141,16 @@ impl Serialize for Explained {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Explanation {
             parts,
+            joined,
             outcome,
             failed_at,
             ..
         } = &self.explanation;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("parts", &Parts(parts))?;
+        if !joined.is_empty() {
+            object.serialize_entry("joined", &Parts(joined))?;
+        }
         match outcome {
             Ok(reading) => {
                 let success = Success {

@@ -134,6 +134,11 @@ impl Decoder {
         }
     }
 
+    /// What is there of a message that comes in several telegrams.
+    pub(crate) const fn fragments(&self) -> &Assembler {
+        &self.fragments
+    }
+
     pub(crate) const fn key(&self) -> Option<&MeterKey> {
         self.key.as_ref()
     }

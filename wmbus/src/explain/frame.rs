@@ -8,12 +8,21 @@ use crate::telegram::Plain;
 pub(super) fn explain(page: &mut Page<'_>, decoder: &mut Decoder, plain: Option<&Plain<'_>>) {
     let behind = link::explain(page);
     let is_whole = ell::explain(page).and_then(|()| afl::explain(page));
-    if is_whole.is_some()
-        && let Some(application) = tpl::explain(page)
-    {
-        apl::explain(page, decoder, application, plain);
+    if is_whole.is_some() {
+        explain_message(page, decoder, plain);
     }
     if let Some(behind) = behind {
         behind.explain(page);
+    }
+}
+
+/// Writes down a message: the transport layer and what is above it.
+pub(super) fn explain_message(
+    page: &mut Page<'_>,
+    decoder: &mut Decoder,
+    plain: Option<&Plain<'_>>,
+) {
+    if let Some(application) = tpl::explain(page) {
+        apl::explain(page, decoder, application, plain);
     }
 }

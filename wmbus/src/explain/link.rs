@@ -68,6 +68,16 @@ impl<'a> Received<'a> {
         }
     }
 
+    /// A message that was joined from fragments: without a link layer.
+    pub(super) fn joined(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            bare: bytes.to_vec(),
+            is_frame: true,
+            extras: Vec::new(),
+        }
+    }
+
     /// Is its length right, and are the CRCs that it has?
     pub(super) const fn is_frame(&self) -> bool {
         self.is_frame

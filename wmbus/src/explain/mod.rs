@@ -26,9 +26,13 @@ use crate::telegram::{Buffer, Clear, Telegram};
 pub struct Explanation {
     /// The parts, in the order sent. Together they are the whole telegram, and no byte is in two of them.
     pub parts: Vec<Part>,
+    /// The message that the telegram completes, if it is the last fragment of one: taken apart in the same way, with
+    /// places counted from the message's first byte. Else empty.
+    pub joined: Vec<Part>,
     /// What [`Decoder::decode`] makes of the telegram.
     pub outcome: Result<Reading, Error>,
-    /// Where in the telegram the error is, counted as in the parts.
+    /// Where the error is, counted as in `joined` if that is not empty, else as in `parts`. `None` without an error, and
+    /// in a joined message that has no readable header.
     pub failed_at: Option<usize>,
 }
 
@@ -63,6 +67,7 @@ impl Decoder {
     /// assert_eq!((power.offset, &*power.meaning, &*power.value), (13, "power", "3 W"));
     /// ```
     pub fn explain(&mut self, bytes: &[u8]) -> Explanation {
+        let mut fragments = self.fragments().clone();
         let outcome = self.decode(bytes);
         let received = link::Received::new(bytes, |bare| self.opens(bare));
         let bare = received.bare();
@@ -80,7 +85,10 @@ impl Decoder {
             .as_ref()
             .ok()
             .and_then(|telegram| self.open(telegram, &mut buffer).ok());
-        let is_joined = parsed.as_ref().is_ok_and(Telegram::is_fragment);
+        let is_fragment = parsed.as_ref().is_ok_and(Telegram::is_fragment);
+        let mut message = Vec::new();
+        let joined = parsed.as_ref().ok().filter(|_| is_fragment);
+        let joined = joined.and_then(|last| last.clone().join(&mut fragments, &mut message).ok());
         if received.is_frame() {
             frame::explain(&mut page, self, plain.as_ref());
         } else {
@@ -88,17 +96,32 @@ impl Decoder {
         }
         let error = outcome.as_ref().err().copied();
         let in_telegram = |error: &Error| {
-            !is_joined || matches!(error.kind, ErrorKind::Incomplete | ErrorKind::Fragment(_))
+            !is_fragment || matches!(error.kind, ErrorKind::Incomplete | ErrorKind::Fragment(_))
         };
         page.rest(error.filter(in_telegram));
-        let failed_at = error
-            .filter(in_telegram)
-            .map(|error| received.place(error.offset));
+        let failed_at = match (&error, &joined) {
+            (Some(error), _) if in_telegram(error) => Some(received.place(error.offset)),
+            (Some(error), Some(_)) => Some(error.offset),
+            _ => None,
+        };
         Explanation {
             parts: received.place_all(page.parts, &clear),
+            joined: joined.map_or(Vec::new(), |joined| self.explain_joined(&joined, error)),
             outcome,
             failed_at,
         }
+    }
+
+    /// Takes a message apart that was joined from fragments.
+    fn explain_joined(&mut self, telegram: &Telegram<'_>, error: Option<Error>) -> Vec<Part> {
+        let received = link::Received::joined(telegram.joined().unwrap_or_default());
+        let clear = telegram.clear(self.key());
+        let mut page = Page::new(&clear);
+        let mut buffer = Buffer::new();
+        let plain = self.open(telegram, &mut buffer).ok();
+        frame::explain_message(&mut page, self, plain.as_ref());
+        page.rest(error);
+        received.place_all(page.parts, &clear)
     }
 
     /// Can it be opened as it is? What is sealed as it is, may be opened as frame format B.

@@ -310,3 +310,53 @@ fn a_format_that_is_encrypted_in_a_way_of_its_own() {
         ]
     );
 }
+
+// Two fragments of a message in mode 7. The message: CI 7A, access number 1, status 0, configuration 2007 and 10 (two
+// blocks), 32 bytes of which two are the check, 30 payload: 5 records of 6 bytes. Byte 0 is the CI, 6 and 7 are 2F 2F, so
+// the first record's DIF is byte 8, its value bytes 10 to 13.
+#[test]
+fn a_message_in_fragments() {
+    let meter = Address::from_link([0x2D, 0x2C, 0x57, 0x68, 0x66, 0x32, 0x30, 0x02]);
+    let payload = [0x04, 0x03, 0x01, 0x00, 0x00, 0x00].repeat(5);
+    let draft = Draft {
+        protection: Protection::Mode7 {
+            counter: 1,
+            tag_len: 8,
+        },
+        ..Draft::new(meter, 0x7A, &payload)
+    };
+    let key = KEY.parse().unwrap();
+    let fragments = draft.encode_fragments(Some(&key), 30).unwrap();
+    let mut decoder = Decoder::new(Some(key));
+    let (last, first) = fragments.split_last().unwrap();
+    for fragment in first {
+        let explanation = decoder.explain(fragment);
+        assert!(explanation.joined.is_empty());
+        assert!(explanation.outcome.is_err());
+    }
+    let mut broken = decoder.clone();
+    let explanation = decoder.explain(last);
+    assert_eq!(explanation.outcome.as_ref().unwrap().records.len(), 5);
+    assert_eq!(explanation.failed_at, None);
+    let bytes =
+        |parts: &[Part]| -> Vec<u8> { parts.iter().flat_map(|part| part.bytes.clone()).collect() };
+    assert_eq!(bytes(&explanation.parts), *last);
+    assert_eq!(bytes(&explanation.joined).len(), 6 + 32);
+    assert_eq!(explanation.joined[0].field, "CI");
+    let energies: Vec<_> = explanation
+        .joined
+        .iter()
+        .filter(|part| part.field == "data")
+        .map(|part| (part.offset, &*part.meaning, &*part.value))
+        .collect();
+    assert_eq!(energies[0], (10, "energy", "1 Wh"));
+    assert_eq!(energies.len(), 5);
+
+    // With another last byte the MAC is wrong: it covers the message from its CI on.
+    let mut damaged = last.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let explanation = broken.explain(&damaged);
+    assert_eq!(explanation.outcome.unwrap_err().kind, ErrorKind::Mac);
+    assert_eq!(bytes(&explanation.joined).len(), 6 + 32);
+    assert!(explanation.failed_at.is_some_and(|at| at < 6 + 32));
+}

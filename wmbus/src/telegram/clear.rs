@@ -25,7 +25,7 @@ impl Telegram<'_> {
     /// Decrypts as far as the key reaches; nothing is verified but that the key fits.
     pub(crate) fn clear(&self, key: Option<&MeterKey>) -> Clear {
         let mut clear = Clear {
-            bytes: self.bytes.to_vec(),
+            bytes: self.joined().unwrap_or(self.bytes).to_vec(),
             ..Clear::default()
         };
         match &self.upper {
@@ -51,6 +51,16 @@ impl Telegram<'_> {
             }
         }
         clear
+    }
+}
+
+impl<'a> Telegram<'a> {
+    /// The message that was joined from fragments, as it was received; `None` of any other telegram.
+    pub(crate) fn joined(&self) -> Option<&'a [u8]> {
+        match &self.upper {
+            Upper::Open(message) => self.bytes.is_empty().then_some(message.bytes),
+            Upper::Sealed(_) | Upper::Fragment { .. } => None,
+        }
     }
 }
 
