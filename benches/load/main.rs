@@ -1,10 +1,13 @@
-//! The load generator: virtual meters, the real actors, a real mosquitto.
+//! The load generator: virtual meters, the real actors, the outbox on disk, a real mosquitto.
 //!
-//! * How many messages a second go from encrypted telegrams at the Parser to acknowledgements of the broker, beside what the MQTT library
-//!   alone reaches with the same messages at the same broker, in turn, so that whatever else the machine does hits both.
-//! * How long a telegram takes from the Parser to its acknowledgement, at half of that rate.
-//! * How long it takes from the last byte on the serial line to its acknowledgement, through the real program with a pseudo-terminal as
-//!   the dongle.
+//! For each number of meters:
+//!
+//! * how many messages a second go from encrypted telegrams at the Parser to acknowledgements of the broker, beside what the MQTT library
+//!   alone reaches with the same messages at the same broker, in turn, so that whatever else the machine does hits both;
+//! * how long a telegram takes from the Parser to its acknowledgement, at half of that rate.
+//!
+//! And how long it takes from the last byte on the serial line to its acknowledgement, through the real program with a pseudo-terminal as
+//! the dongle: at ten telegrams a second that come by chance, and as fast as a serial line carries them.
 //!
 //! `cargo bench --bench load`, with other numbers `cargo bench --bench load -- --meters 10000 --telegrams 50000`
 #![allow(
@@ -36,17 +39,17 @@ use whole::Whole;
 
 #[derive(Parser)]
 struct Options {
-    /// How many meters there are
-    #[arg(long, default_value_t = 1000)]
-    meters: u32,
+    /// How many meters there are, for each measurement
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000, 100_000])]
+    meters: Vec<u32>,
     /// How many telegrams a round has
     #[arg(long, default_value_t = 20_000)]
     telegrams: usize,
     /// How many rounds; medians are told
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How many telegrams go over the serial line
-    #[arg(long, default_value_t = 2000)]
+    /// How many telegrams go over the serial line, at each pace
+    #[arg(long, default_value_t = 1000)]
     serial: usize,
     /// What cargo adds
     #[arg(long, hide = true)]
@@ -56,7 +59,21 @@ struct Options {
 fn main() {
     let options = Options::parse();
     let broker = Broker::start();
-    let mut whole = Whole::start(&broker.url(), options.meters);
+    for &meters in &options.meters {
+        measure(meters, &options, &broker);
+    }
+    println!("Last serial byte to acknowledgement");
+    for (pace, between) in [
+        ("ten a second, by chance", Duration::from_millis(100)),
+        ("as fast as the line", serial::LINE),
+    ] {
+        let latencies = serial::latencies(&broker, options.serial, between);
+        println!("  {pace:<26} {}", percentiles(latencies));
+    }
+}
+
+fn measure(meters: u32, options: &Options, broker: &Broker) {
+    let mut whole = Whole::start(&broker.url(), meters);
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
         let alone = Round::of(|| alone::publish(&broker.url(), MESSAGES * options.telegrams));
@@ -75,33 +92,25 @@ fn main() {
             .map(|(alone, gateway)| rate(gateway) / rate(alone)),
     );
     println!(
-        "{} meters, {} telegrams of {MESSAGES} messages a round, {} rounds",
-        options.meters, options.telegrams, options.rounds
+        "{meters} meters, {} telegrams of {MESSAGES} messages a round, {} rounds",
+        options.telegrams, options.rounds
     );
     println!(
-        "  paho-mqtt alone            {alone:>9.0} messages/s, {:.1} µs of work for each",
+        "  paho-mqtt alone            {alone:.0} messages/s, {:.1} µs of work for each",
         median(rounds.iter().map(|(alone, _)| work(alone)))
     );
     println!(
-        "  from Parser to broker      {gateway:>9.0} messages/s, {:.1} µs of work for each",
+        "  from Parser to broker      {gateway:.0} messages/s, {:.0} telegrams/s, {:.1} µs of work for each message",
+        gateway / MESSAGES as f64,
         median(rounds.iter().map(|(_, gateway)| work(gateway)))
     );
-    println!("  share, median of rounds    {:>9.0} %", 100.0 * share);
+    println!("  share, median of rounds    {:.0} %", 100.0 * share);
 
     let pace = gateway / MESSAGES as f64 / 2.0;
     let tap = Tap::before(broker.port());
     let telegrams = options.telegrams.min(10 * pace as usize);
-    let latencies = Whole::start(&tap.url(), options.meters).carry_at(pace, telegrams, &tap);
-    println!(
-        "Parser to acknowledgement, {pace:.0} telegrams/s: {}",
-        percentiles(latencies)
-    );
-
-    let latencies = serial::latencies(&broker, options.serial);
-    println!(
-        "Last serial byte to acknowledgement:  {}",
-        percentiles(latencies)
-    );
+    let latencies = Whole::start(&tap.url(), meters).carry_at(pace, telegrams, &tap);
+    println!("  at {pace:.0} telegrams/s      {}", percentiles(latencies));
 }
 
 /// How long something took, and how long the threads of this process worked for it.

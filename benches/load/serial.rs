@@ -1,5 +1,6 @@
 //! From the last byte on the serial line to the broker's acknowledgement: the real program, a pseudo-terminal as the dongle.
 
+use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,8 +16,9 @@ use crate::promises::process::Process;
 use crate::promises::subscriber::Subscriber;
 use crate::tap::Tap;
 
-/// How long each telegram took, one at a time.
-pub fn latencies(broker: &Broker, telegrams: usize) -> Vec<Duration> {
+/// How long each telegram took, one at a time, with pauses of this mean length between them: always the same if it is [`LINE`], otherwise
+/// as telegrams come that know nothing of one another.
+pub fn latencies(broker: &Broker, telegrams: usize, between: Duration) -> Vec<Duration> {
     let tap = Tap::before(broker.port());
     let (dongle, port) = VirtualDongle::open(0x3132_3334, LinkMode::C1_T1_FIRMWARE, None).unwrap();
     let air = Air::at(dongle, port);
@@ -43,8 +45,14 @@ pub fn latencies(broker: &Broker, telegrams: usize) -> Vec<Duration> {
     monitor(broker, &meter);
     air.wait_until_listening();
     // The first ones wake what slept.
-    let latencies = (0..telegrams + 20).map(|_| {
-        sleep(BETWEEN);
+    let chance = RandomState::new();
+    let latencies = (0..telegrams + 20).map(|number| {
+        let share = (chance.hash_one(number) as f64 + 1.0) / (u64::MAX as f64 + 1.0);
+        sleep(if between == LINE {
+            LINE
+        } else {
+            between.mul_f64(-share.ln())
+        });
         let telegram = meter.telegram(Timestamp::now()).unwrap();
         let sent = Instant::now();
         assert!(
@@ -52,7 +60,7 @@ pub fn latencies(broker: &Broker, telegrams: usize) -> Vec<Duration> {
                 .telegram(&telegram, LinkMode::C1a, Rssi::from_dbm(-71))
         );
         let acknowledged = tap.acknowledged().iter().take(MESSAGES).last().unwrap();
-        acknowledged.duration_since(sent)
+        acknowledged.at.duration_since(sent)
     });
     latencies.skip(20).collect()
 }
@@ -71,4 +79,4 @@ fn monitor(broker: &Broker, meter: &VirtualMeter) {
 }
 
 /// About as long as 57,600 baud take for a telegram.
-const BETWEEN: Duration = Duration::from_millis(8);
+pub const LINE: Duration = Duration::from_millis(8);

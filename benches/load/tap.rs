@@ -1,8 +1,9 @@
 //! A tap on the wire between the gateway and its broker: sees when readings are acknowledged.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::TcpStreamExt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,7 +12,13 @@ use std::time::Instant;
 /// Carries every connection on to the broker.
 pub struct Tap {
     port: u16,
-    acknowledged: Receiver<Instant>,
+    acknowledged: Receiver<Acknowledged>,
+}
+
+/// One of a reading's messages was acknowledged.
+pub struct Acknowledged {
+    pub topic: String,
+    pub at: Instant,
 }
 
 impl Tap {
@@ -44,12 +51,13 @@ impl Tap {
     }
 
     /// When each reading's message was acknowledged.
-    pub fn acknowledged(&self) -> &Receiver<Instant> {
+    pub fn acknowledged(&self) -> &Receiver<Acknowledged> {
         &self.acknowledged
     }
 }
 
-type Readings = Mutex<HashSet<[u8; 2]>>;
+/// The topics of the messages on their way, by packet identifier.
+type Readings = Mutex<HashMap<[u8; 2], String>>;
 
 fn carry_up(from: TcpStream, mut to: TcpStream, readings: &Readings) {
     let mut from = BufReader::new(from);
@@ -58,10 +66,9 @@ fn carry_up(from: TcpStream, mut to: TcpStream, readings: &Readings) {
             let topic = header + 2;
             let end = topic + usize::from(u16::from_be_bytes([bytes[header], bytes[header + 1]]));
             if bytes[topic..end].ends_with(b"/data") {
-                readings
-                    .lock()
-                    .unwrap()
-                    .insert([bytes[end], bytes[end + 1]]);
+                let topic = String::from_utf8_lossy(&bytes[topic..end]).into_owned();
+                let packet = [bytes[end], bytes[end + 1]];
+                readings.lock().unwrap().insert(packet, topic);
             }
         }
         if to.write_all(&bytes).is_err() {
@@ -75,18 +82,18 @@ fn carry_down(
     from: TcpStream,
     mut to: TcpStream,
     readings: &Readings,
-    acknowledged: &Sender<Instant>,
+    acknowledged: &Sender<Acknowledged>,
 ) {
     let mut from = BufReader::new(from);
     while let Ok((bytes, header)) = packet(&mut from) {
+        // As the gateway does where there is no tap.
+        from.get_ref().set_quickack(true).ok();
         let now = Instant::now();
-        if bytes[0] >> 4 == PUBACK
-            && readings
-                .lock()
-                .unwrap()
-                .remove(&[bytes[header], bytes[header + 1]])
-        {
-            acknowledged.send(now).ok();
+        if bytes[0] >> 4 == PUBACK {
+            let packet = [bytes[header], bytes[header + 1]];
+            if let Some(topic) = readings.lock().unwrap().remove(&packet) {
+                acknowledged.send(Acknowledged { topic, at: now }).ok();
+            }
         }
         if to.write_all(&bytes).is_err() {
             break;

@@ -1,5 +1,6 @@
 //! All actors from the Parser to the Publisher with the store on disk, and a broker behind a tap.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use slog::{Discard, Logger, o};
 
 use crate::MESSAGES;
 use crate::support::{Air, Line, State};
-use crate::tap::Tap;
+use crate::tap::{Acknowledged, Tap};
 
 /// The running actors.
 pub struct Whole {
@@ -93,17 +94,22 @@ impl Whole {
             ..
         } = self;
         system.block_on(async {
-            let before = published(state);
-            let left =
-                |fed: usize| fed.saturating_sub((published(state) - before) as usize / MESSAGES);
+            let (published_before, read_before) = (published(state), read(state));
+            let left = |fed: usize| {
+                fed.saturating_sub((published(state) - published_before) as usize / MESSAGES)
+            };
             let all = telegrams.len();
             for (fed, telegram) in telegrams.into_iter().enumerate() {
                 while left(fed) >= BACKLOG {
                     actix_rt::time::sleep(Duration::from_millis(1)).await;
                 }
+                // What a handler has no room for is dropped.
+                while fed - (read(state) - read_before) as usize >= tree::METER_HANDLER.mailbox {
+                    tokio::task::yield_now().await;
+                }
                 line.feed(telegram).await;
             }
-            while left(all) > 0 {
+            while left(all) > 0 || state.store.state().waiting > 0 {
                 actix_rt::time::sleep(Duration::from_millis(1)).await;
             }
         });
@@ -111,33 +117,57 @@ impl Whole {
 
     /// Carries so many telegrams, so many a second; how long each took to be acknowledged, as the tap sees it.
     pub fn carry_at(&mut self, pace: f64, telegrams: usize, tap: &Tap) -> Vec<Duration> {
+        let count = telegrams;
         let telegrams = self.air.telegrams(telegrams);
         while tap.acknowledged().try_recv().is_ok() {}
-        let Self { system, line, .. } = self;
-        let fed = system.block_on(async {
+        let Self {
+            system, line, air, ..
+        } = self;
+        system.block_on(async {
             let began = Instant::now();
-            let mut fed = Vec::with_capacity(telegrams.len());
-            for (number, telegram) in telegrams.into_iter().enumerate() {
-                let due = began + Duration::from_secs_f64(number as f64 / pace);
-                actix_rt::time::sleep_until(due.into()).await;
-                fed.push(Instant::now());
-                line.feed(telegram).await;
+            // The telegrams of a meter keep their order; those of several need not.
+            let mut waiting = HashMap::<String, VecDeque<(Instant, usize)>>::new();
+            let mut latencies = Vec::with_capacity(count);
+            let mut telegrams = telegrams.into_iter().enumerate().peekable();
+            while latencies.len() < count {
+                let late = began.elapsed().as_secs_f64() - count as f64 / pace;
+                assert!(late < 60.0, "{} of {count} acknowledged", latencies.len());
+                let due = telegrams
+                    .next_if(|(number, _)| began.elapsed().as_secs_f64() * pace >= *number as f64);
+                if let Some((number, telegram)) = due {
+                    let meter = &air.meters[number % air.meters.len()];
+                    waiting
+                        .entry(format!(
+                            "v2/load/kam-{}/data",
+                            meter.address().identification
+                        ))
+                        .or_default()
+                        .push_back((Instant::now(), MESSAGES));
+                    line.feed(telegram).await;
+                } else {
+                    actix_rt::time::sleep(Duration::from_millis(1)).await;
+                }
+                for Acknowledged { topic, at } in tap.acknowledged().try_iter() {
+                    let readings = waiting.get_mut(&topic).unwrap();
+                    let (fed, left) = readings.front_mut().unwrap();
+                    *left -= 1;
+                    if *left == 0 {
+                        latencies.push(at.duration_since(*fed));
+                        readings.pop_front();
+                    }
+                }
             }
-            fed
-        });
-        // Without a backlog readings leave in the order in which they came.
-        let mut acknowledged = tap.acknowledged().iter();
-        fed.into_iter()
-            .map(|fed| {
-                let last = acknowledged.by_ref().take(MESSAGES).last().unwrap();
-                last.duration_since(fed)
-            })
-            .collect()
+            latencies
+        })
     }
 }
 
 fn published(state: &State) -> u64 {
     state.counters.value(Count::MessagesPublished)
+}
+
+fn read(state: &State) -> u64 {
+    state.counters.value(Count::Readings)
 }
 
 impl Drop for Whole {

@@ -1,6 +1,8 @@
 //! Schedule: when to commit and when to force what is committed to the disk. Pure.
 //!
-//! * New readings are committed at once, but not within [`GROUP`] of the last commit: under load they go in groups.
+//! * New readings are committed at once, so that they need not wait for being sent. In the long run there is one commit in [`GROUP`]
+//!   at most: under load readings go in groups. Before that comes a credit of [`CREDIT`], which is more than telegrams that happen to
+//!   come together use up.
 //! * What is to be deleted waits for company, because losing a deletion only repeats a reading: it goes with the next commit, or with
 //!   the next forced one, or alone after a while.
 //! * A reading is on disk for certain before it is `sync_interval` old. The commit that comes late in the interval is forced, so that
@@ -12,7 +14,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Schedule {
     sync_interval: Duration,
-    last_commit: Option<Instant>,
+    /// Up to when the commits so far last, each for one [`GROUP`].
+    lasting: Option<Instant>,
     /// When the oldest reading came that is committed and not forced to disk.
     unforced_since: Option<Instant>,
 }
@@ -49,7 +52,7 @@ impl Schedule {
     pub(super) fn new(sync_interval: Duration) -> Self {
         Self {
             sync_interval,
-            last_commit: None,
+            lasting: None,
             unforced_since: None,
         }
     }
@@ -58,13 +61,11 @@ impl Schedule {
         let force = self.force_at();
         let due = [
             (waiting.urgent || waiting.sweep).then_some(now),
-            waiting
-                .readings_since
-                .map(|_| self.last_commit.map_or(now, |last| last + GROUP)),
+            waiting.readings_since.map(|_| self.turn(now)),
             waiting
                 .deletions_since
                 .filter(|_| waiting.many_deletions)
-                .map(|_| self.last_commit.map_or(now, |last| last + GROUP)),
+                .map(|_| self.turn(now)),
             waiting
                 .deletions_since
                 .map(|since| since + self.deletion_delay()),
@@ -93,7 +94,7 @@ impl Schedule {
         readings_since: Option<Instant>,
         forced: bool,
     ) {
-        self.last_commit = Some(now);
+        self.lasting = Some(self.lasting.map_or(now, |lasting| lasting.max(now)) + GROUP);
         self.unforced_since = if forced {
             None
         } else {
@@ -104,6 +105,13 @@ impl Schedule {
     /// Whether everything that was committed is on disk for certain.
     pub(super) fn all_forced(&self) -> bool {
         self.unforced_since.is_none()
+    }
+
+    /// When there may be a commit again.
+    fn turn(&self, now: Instant) -> Instant {
+        self.lasting
+            .and_then(|lasting| lasting.checked_sub(CREDIT))
+            .map_or(now, |turn| turn.max(now))
     }
 
     fn force_at(&self) -> Option<Instant> {
@@ -122,8 +130,11 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
 
-/// Commits that follow one another within this time become one.
-pub(super) const GROUP: Duration = Duration::from_millis(20);
+/// In the long run there is at most one commit in this time.
+const GROUP: Duration = Duration::from_millis(20);
+
+/// For so long there may be commits in advance.
+const CREDIT: Duration = Duration::from_millis(500);
 
 /// How long forcing to disk may take without making a reading older than the interval.
 const FORCE_TAKES: Duration = Duration::from_millis(250);
@@ -157,16 +168,36 @@ mod tests {
     }
 
     #[test]
-    fn readings_in_quick_succession_share_a_commit() {
+    fn readings_that_come_together_by_chance_are_each_committed_at_once() {
         let start = Instant::now();
         let mut schedule = Schedule::new(5 * SECOND);
-        schedule.committed(start, Some(start), false);
-        let soon = start + GROUP / 4;
-        assert_eq!(
-            schedule.next(soon, &readings(soon)),
-            Step::Wait(start + GROUP)
-        );
-        assert_eq!(schedule.next(start + GROUP, &readings(soon)), Step::Commit);
+        for nth in 0..5 {
+            let now = start + nth * GROUP / 20;
+            assert_eq!(schedule.next(now, &readings(now)), Step::Commit);
+            schedule.committed(now, Some(now), false);
+        }
+    }
+
+    #[test]
+    fn under_load_readings_share_commits() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(5 * SECOND);
+        let mut commits = 0;
+        for millisecond in 0..10_000 {
+            let now = start + millisecond * SECOND / 1000;
+            let step = schedule.next(now, &readings(now));
+            match step {
+                Step::Commit | Step::CommitForced => {
+                    schedule.committed(now, Some(now), step == Step::CommitForced);
+                    commits += 1;
+                }
+                Step::Wait(due) => assert!(due <= now + GROUP),
+                Step::Sleep => panic!("a reading waits"),
+            }
+        }
+        let bound = (10 * SECOND + CREDIT).as_millis() / GROUP.as_millis() + 1;
+        assert!(commits <= bound, "{commits}");
+        assert!(commits >= bound - 2, "{commits}");
     }
 
     #[test]
