@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::support::air::Air;
 use super::support::broker::Broker;
 use super::support::gateway::{GATEWAY, Gateway, Options};
 use super::support::subscriber::Subscriber;
@@ -183,6 +184,23 @@ fn the_gateway_is_asked_after_changed_and_stopped() {
     );
     assert!(gateway.wait().success());
     wait_for_last(&subscriber, "omnigate/bridge/state", "offline");
+}
+
+#[test]
+fn the_dongle_is_reset_on_request() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let air = Air::open();
+    let gateway = start(Options::dongle(&broker, air.port()));
+    air.wait_until_listening();
+    let reset = ask(&subscriber, "dongle/reset", &json!({"transaction": 1}));
+    assert_eq!(
+        (&reset["status"], &reset["transaction"]),
+        (&json!("ok"), &json!(1))
+    );
+    gateway.wait_for_output(
+        "recovered: resetting the module helped, actor: driver, reason: somebody asked for it",
+    );
 }
 
 #[test]
