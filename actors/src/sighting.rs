@@ -54,7 +54,20 @@ impl Sighting {
     pub fn interval(&self) -> Option<Duration> {
         self.gaps.median()
     }
+
+    /// Whether it is silent for longer than can be by chance: six of its intervals, and two minutes at least. `now` is from the same clock
+    /// as its telegrams' times.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        let limit = self
+            .interval()
+            .map(|interval| SILENT_AT_LEAST.max(interval.saturating_mul(6)));
+        let silence = Duration::try_from(now.duration_since(self.last_heard)).unwrap_or_default();
+        limit.is_some_and(|limit| silence > limit)
+    }
 }
+
+/// Short silences of meters that send often are no news.
+const SILENT_AT_LEAST: Duration = Duration::from_secs(120);
 
 /// The times between the last telegrams, in milliseconds; 0 for none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -126,6 +139,19 @@ pub(crate) mod tests {
         assert_eq!(sighting.last_heard, Timestamp::from_second(116).unwrap());
         assert_eq!(sighting.rssi, Some(Rssi::from_dbm(-71)));
         assert_eq!(sighting.security, Some(Security::None));
+    }
+
+    #[test]
+    fn silence_is_measured_by_its_own_interval() {
+        let is_silent = |seconds: &[i64], now| {
+            heard_at(seconds).is_silent(Timestamp::from_second(now).unwrap())
+        };
+        assert!(!is_silent(&[1000], 100_000), "its interval is not known");
+        assert!(!is_silent(&[1000, 1016], 1136));
+        assert!(is_silent(&[1000, 1016], 1137));
+        assert!(!is_silent(&[1000, 1900], 7300));
+        assert!(is_silent(&[1000, 1900], 7301));
+        assert!(!is_silent(&[1000, 1016], 0), "the clock was set back");
     }
 
     #[test]

@@ -147,6 +147,10 @@ impl Sources {
                 meter::Condition::Refused(reason) => Condition::Refused(reason.to_owned()),
             },
             last_heard: sighting.and_then(|sighting| clock::known(sighting.last_heard)),
+            silent: sighting.is_some_and(|sighting| sighting.is_silent(clock::of_reception())),
+            interval: sighting
+                .and_then(|sighting| sighting.interval())
+                .map(|interval| interval.as_secs_f64()),
             rssi: sighting
                 .and_then(|sighting| sighting.rssi)
                 .map(|rssi| rssi.dbm()),

@@ -150,6 +150,10 @@ pub struct Meter {
     pub condition: Condition,
     /// When that came, if the time is known.
     pub last_heard: Option<Timestamp>,
+    /// Whether that is longer ago than can be by chance.
+    pub silent: bool,
+    /// Seconds between its telegrams, if that is known.
+    pub interval: Option<f64>,
     /// How loud it was, in dBm.
     pub rssi: Option<i8>,
     /// Readings handed on.
@@ -172,6 +176,23 @@ pub enum Condition {
     Reading,
     /// The last telegram was refused, for this reason.
     Refused(String),
+}
+
+impl Meter {
+    /// How it is doing, in a few words.
+    pub fn state(&self) -> &str {
+        match &self.condition {
+            Condition::Refused(reason) => reason,
+            Condition::Unheard => "not heard yet",
+            Condition::Reading if self.silent => "silent",
+            Condition::Reading => "reading",
+        }
+    }
+
+    /// Whether it gives readings now.
+    pub fn gives_readings(&self) -> bool {
+        self.condition == Condition::Reading && !self.silent
+    }
 }
 
 /// A meter's value.

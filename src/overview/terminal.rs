@@ -117,11 +117,7 @@ impl Text {
         for meter in meters {
             table.add([
                 meter.name.clone(),
-                match &meter.condition {
-                    Condition::Reading => "reading".to_owned(),
-                    Condition::Refused(reason) => reason.clone(),
-                    Condition::Unheard => "not heard yet".to_owned(),
-                },
+                meter.state().to_owned(),
                 match meter.last_heard {
                     Some(at) => self.ago(at),
                     None if meter.condition == Condition::Unheard => "never".to_owned(),

@@ -61,6 +61,8 @@ fn meter(name: &str) -> Meter {
         model: "OmniPower".to_owned(),
         condition: Condition::Reading,
         last_heard: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        silent: false,
+        interval: Some(16.0),
         rssi: Some(-71),
         readings: 1,
         refused: 0,

@@ -31,7 +31,25 @@ const replace = ([id, html]) => {
   tell(fresh);
   if (open) fresh.open = true;
   if (focused) fresh.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  sift(fresh.tagName === "TR" ? [fresh] : fresh.querySelectorAll("#meters tbody tr"));
 };
+
+// Of many meters, those whose row holds what was typed.
+const filter = document.createElement("input");
+const sift = (rows) => {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+};
+filter.type = "search";
+filter.className = "filter";
+filter.placeholder = "name, model or state";
+filter.setAttribute("aria-label", "Show only meters with this name, model or state");
+filter.addEventListener("input", () => sift(document.querySelectorAll("#meters tbody tr")));
+const offer = () => {
+  const meters = document.getElementById("meters");
+  if (meters?.dataset.filter !== undefined && !filter.isConnected) meters.before(filter);
+};
+offer();
 
 const away = (is) => document.documentElement.classList.toggle("away", is);
 
@@ -42,6 +60,7 @@ events.onmessage = (event) => {
   ahead = heard - time;
   away(false);
   parts.forEach(replace);
+  offer();
 };
 setInterval(() => {
   tell(document);

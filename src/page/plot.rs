@@ -11,9 +11,11 @@ use plotters::prelude::*;
 
 use super::history::{Consumption, zoned};
 
-/// What time a plot shows.
+/// What time a plot shows, and how large.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
+    /// In pixels; the page scales it.
+    pub(super) size: (u32, u32),
     /// In seconds since 1970.
     pub(super) seconds: Range<i64>,
     /// Hours between the marks; days if it is a multiple of 24.
@@ -73,7 +75,7 @@ fn draw(
 ) -> Result<String, String> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, window.size).into_drawing_area();
         let top = if highest > 0.0 { highest * 1.05 } else { 1.0 };
         let mut chart = ChartBuilder::on(&area)
             .margin(4)
@@ -164,8 +166,11 @@ impl ValueFormatter<i64> for Window {
     }
 }
 
-/// In pixels; the page scales it.
-const SIZE: (u32, u32) = (900, 220);
+/// For a desk.
+pub(super) const WIDE: (u32, u32) = (900, 220);
+
+/// For a phone.
+pub(super) const NARROW: (u32, u32) = (380, 220);
 
 const SERIES: RGBColor = RGBColor(0x0B, 0x72, 0x85);
 const LABELS: RGBColor = RGBColor(0x5A, 0x67, 0x77);

@@ -131,7 +131,7 @@ fn troubles(troubles: &[Trouble]) -> Markup {
 fn actors(actors: &[Actor]) -> Markup {
     html! {
         div.scroll id="actors" {
-            table {
+            table.stacked {
                 thead {
                     tr {
                         th scope="col" { "Actor" } th scope="col" { "State" } th.number scope="col" { "Restarts" }
@@ -143,8 +143,8 @@ fn actors(actors: &[Actor]) -> Markup {
                         tr {
                             th scope="row" class=[actor.name.contains('/').then_some("child")] { (actor.name) }
                             td { (dot(actor.alive)) (actor.state) }
-                            td.number.warn[actor.restarts > 0] { (actor.restarts) }
-                            td.number { (actor.mail) }
+                            td.number.warn[actor.restarts > 0] data-label="restarts" { (actor.restarts) }
+                            td.number data-label="mailbox" { (actor.mail) }
                             td.error {
                                 @if let Some(error) = &actor.last_error {
                                     (error)

@@ -61,7 +61,7 @@ fn pictures() {
     };
     picture(&mut browser, "healthy");
     browser.go(&format!("http://127.0.0.1:{port}/meters/kam-32666857"));
-    browser.wait_for("document.querySelectorAll('#plots svg').length === 3");
+    browser.wait_for("document.querySelectorAll('#plots .wide svg').length === 3");
     picture(&mut browser, "meter");
     browser.go(&format!("http://127.0.0.1:{port}/"));
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::air::Air;
 use crate::support::broker::Broker;
@@ -103,7 +103,7 @@ fn a_reading_appears_without_reload_and_a_missing_broker_too() {
 
     // Nothing was fed back, so there is nothing to draw of that.
     browser.go(&format!("{}meters/kam-32666857", setting.url()));
-    browser.wait_for("document.querySelectorAll('#plots figure svg').length === 3");
+    browser.wait_for("document.querySelectorAll('#plots .wide svg').length === 3");
     let plots = browser.evaluate("document.getElementById('plots').innerText");
     let plots = plots.as_str().unwrap();
     for shown in [
@@ -119,6 +119,31 @@ fn a_reading_appears_without_reload_and_a_missing_broker_too() {
     drop(setting.gateway);
     browser.wait_for("document.documentElement.classList.contains('away')");
     assert!(browser.text().contains("The gateway does not answer"));
+}
+
+#[test]
+fn of_many_meters_one_is_found() {
+    let setting = Setting::new("");
+    let mut browser = Browser::open(&setting.url());
+    browser.wait_for("document.querySelectorAll('#meters tbody tr').length === 1");
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('.filter').length"),
+        0
+    );
+    let set: Vec<_> = (32_666_851..32_666_871_u32)
+        .map(|number| json!({"deviceId": number.to_string(), "manufacturerKey": "kam", "encryptionKey": KEY}))
+        .collect();
+    setting.subscriber.publish(
+        &format!("v2/{GATEWAY}/sensors/set"),
+        &json!(set).to_string(),
+    );
+    browser.wait_for("document.querySelectorAll('#meters tbody tr').length === 20");
+    let shown = "[...document.querySelectorAll('#meters tbody tr')].filter(row => row.checkVisibility()).length";
+    browser.evaluate("const input = document.querySelector('.filter'); input.value = 'READING'; input.dispatchEvent(new Event('input')); null");
+    browser.wait_for(&format!("{shown} === 0"));
+    // Its row is sent anew, and found then.
+    setting.air.send(FULL_2_15);
+    browser.wait_for(&format!("{shown} === 1"));
 }
 
 #[test]

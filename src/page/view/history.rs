@@ -5,10 +5,10 @@ use maud::{Markup, PreEscaped, html};
 use omnigate_actors::store::history::{Point, Points, Span};
 use wmbus::profile::Channel;
 
-use super::{frame, grouped, meters};
+use super::{frame, grouped, meters, time};
 use crate::overview::{Meter, Overview};
 use crate::page::history::{per_day, per_hour, zoned};
-use crate::page::plot::{Window, bars, line};
+use crate::page::plot::{NARROW, WIDE, Window, bars, line};
 
 /// A meter's points.
 #[derive(Debug, Default)]
@@ -30,10 +30,12 @@ pub(in crate::page) fn document(
     let now = overview.time.as_second();
     let content = html! {
         section aria-labelledby="meters-title" {
+            p.back { a href="/" { "← all meters" } }
             h2 id="meters-title" { (meter.name) }
             (meters::alone(meter))
         }
         div id="plots" {
+            (facts(meter))
             @if channels.is_empty() {
                 p.none { "This meter was not heard since the gateway started; its history is shown when it is." }
             }
@@ -45,6 +47,17 @@ pub(in crate::page) fn document(
     frame(overview, &meter.name, &content)
 }
 
+/// What the list of all meters has no room for.
+fn facts(meter: &Meter) -> Markup {
+    html! {
+        dl.facts {
+            div { dt { "readings" } dd { (grouped(&meter.readings.to_string())) } }
+            div { dt { "refused telegrams" } dd { (grouped(&meter.refused.to_string())) } }
+            @if let Some(at) = meter.read_at { div { dt { "values of" } dd { (time(at)) } } }
+        }
+    }
+}
+
 /// What is drawn of a channel: consumption of a register that only rises, the course of everything else. A channel that has always been 0 is
 /// left out.
 fn plots(channel: &Channel, history: &History, now: i64, zone: &TimeZone) -> Markup {
@@ -53,6 +66,7 @@ fn plots(channel: &Channel, history: &History, now: i64, zone: &TimeZone) -> Mar
         return html! {};
     }
     let window = |hours: i64, marks: i8| Window {
+        size: WIDE,
         seconds: now - hours * 3600..now,
         marks,
         zone: zone.clone(),
@@ -65,12 +79,12 @@ fn plots(channel: &Channel, history: &History, now: i64, zone: &TimeZone) -> Mar
                 @let window = window(48, 6);
                 @let recent: Vec<_> = per_hour(hours).into_iter().filter(|hour| hour.from >= window.seconds.start).collect();
                 @let days = per_day(hours, zone);
-                (figure(&format!("{unit} per hour, the last two days"), recent.iter().map(|hour| hour.amount).sum(), unit, bars(&recent, &window)))
-                (figure(&format!("{unit} per day, the last 31 days"), days.iter().map(|day| day.amount).sum(), unit, bars(&days, &month(now, zone))))
+                (figure(&format!("{unit} per hour, the last two days"), recent.iter().map(|hour| hour.amount).sum(), unit, &window, |window| bars(&recent, window)))
+                (figure(&format!("{unit} per day, the last 31 days"), days.iter().map(|day| day.amount).sum(), unit, &month(now, zone), |window| bars(&days, window)))
             } @else {
                 @let fine = points(&history.fine, channel);
                 @let highest = fine.iter().map(|point| point.high).fold(0.0, f64::max);
-                (figure_with(&format!("{unit}, the last day"), "highest", highest, unit, line(fine, Span::Fine.seconds(), &window(24, 3))))
+                (figure_with(&format!("{unit}, the last day"), "highest", highest, unit, &window(24, 3), |window| line(fine, Span::Fine.seconds(), window)))
             }
         }
     }
@@ -84,6 +98,7 @@ fn month(now: i64, zone: &TimeZone) -> Window {
             .map_or(second, |at| at.timestamp().as_second())
     };
     Window {
+        size: WIDE,
         seconds: midnight(now - 30 * 86_400)..midnight(now + 86_400),
         marks: 120,
         zone: zone.clone(),
@@ -94,25 +109,38 @@ fn points<'a>(points: &'a Points, channel: &Channel) -> &'a [Point] {
     points.get(&channel.number).map_or(&[], Vec::as_slice)
 }
 
-fn figure(title: &str, total: f64, unit: &str, plot: Result<String, String>) -> Markup {
-    figure_with(title, "together", total, unit, plot)
+fn figure(
+    title: &str,
+    total: f64,
+    unit: &str,
+    window: &Window,
+    plot: impl Fn(&Window) -> Result<String, String>,
+) -> Markup {
+    figure_with(title, "together", total, unit, window, plot)
 }
 
+/// Drawn twice: scaled down, the one for a desk cannot be read on a phone. The style sheet shows one of them.
 fn figure_with(
     title: &str,
     what: &str,
     value: f64,
     unit: &str,
-    plot: Result<String, String>,
+    window: &Window,
+    plot: impl Fn(&Window) -> Result<String, String>,
 ) -> Markup {
     let value = grouped(&format!("{value:.*}", if value < 100.0 { 2 } else { 0 }));
+    let sizes = [("wide", WIDE), ("narrow", NARROW)];
     html! {
         figure role="img" aria-label=(format!("{title}: {what} {value} {unit}")) {
             figcaption { (title) span { (what) " " strong { (value) } " " (unit) } }
-            @match plot {
-                // Drawn by us, from numbers.
-                Ok(svg) => (PreEscaped(svg)),
-                Err(error) => p.none { "cannot be drawn: " (error) },
+            @for (class, size) in sizes {
+                div.(class) {
+                    @match plot(&Window { size, ..window.clone() }) {
+                        // Drawn by us, from numbers.
+                        Ok(svg) => (PreEscaped(svg)),
+                        Err(error) => p.none { "cannot be drawn: " (error) },
+                    }
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::overview::{Condition, Meter, Unknown, Value};
 /// All monitored meters.
 pub(super) fn table(meters: &[Meter]) -> Markup {
     html! {
-        div.scroll id=(TABLE) {
+        div.scroll id=(TABLE) data-filter=[(meters.len() > FEW).then_some("")] {
             @if meters.is_empty() {
                 p.none { "No meters are monitored. The cloud, or whoever commands this gateway, has named none yet." }
             } @else {
@@ -58,10 +58,13 @@ fn row(meter: &Meter) -> Markup {
                 a href=(format_args!("/meters/{}", meter.name)) { (meter.name) }
                 small { (meter.model) }
             }
-            td { (condition(&meter.condition)) }
+            td { (state(meter)) }
             td { (values(&meter.values)) }
             td { (signal(meter.rssi)) }
-            td.heard { (heard(meter.last_heard, meter.condition != Condition::Unheard)) }
+            td.heard {
+                (heard(meter.last_heard, meter.condition != Condition::Unheard))
+                @if let Some(seconds) = meter.interval { small title="between telegrams" { "every " (interval(seconds)) } }
+            }
         }
     }
 }
@@ -70,11 +73,10 @@ fn id(meter: &Meter) -> String {
     format!("meter-{}", meter.name)
 }
 
-fn condition(condition: &Condition) -> Markup {
-    match condition {
-        Condition::Reading => html! { (dot(true)) "reading" },
-        Condition::Refused(reason) => html! { (dot(false)) (reason) },
-        Condition::Unheard => html! { span.none { "not heard yet" } },
+fn state(meter: &Meter) -> Markup {
+    match meter.condition {
+        Condition::Unheard => html! { span.none { (meter.state()) } },
+        _ => html! { (dot(meter.gives_readings())) (meter.state()) },
     }
 }
 
@@ -108,6 +110,15 @@ fn heard(at: Option<Timestamp>, was_heard: bool) -> Markup {
     }
 }
 
+/// Seconds in the largest unit that fits.
+fn interval(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        120.0..7200.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.0} h", seconds / 3600.0),
+    }
+}
+
 /// How loud it was, with bars for the eye.
 fn signal(rssi: Option<i8>) -> Markup {
     let Some(dbm) = rssi else {
@@ -134,7 +145,7 @@ pub(super) fn unknown(meters: &[Unknown]) -> Markup {
             @if meters.is_empty() {
                 p.none { "None was heard." }
             } @else {
-                table {
+                table.stacked {
                     thead {
                         tr {
                             th scope="col" { "Meter" } th scope="col" { "Measures" } th.number scope="col" { "Version" }
@@ -146,8 +157,8 @@ pub(super) fn unknown(meters: &[Unknown]) -> Markup {
                             tr {
                                 th scope="row" { (meter.manufacturer) "-" (meter.id) }
                                 td { (meter.medium) }
-                                td.number { (format_args!("{:02X}", meter.version)) }
-                                td.number { (grouped(&meter.telegrams.to_string())) }
+                                td.number data-label="version" { (format_args!("{:02X}", meter.version)) }
+                                td.number data-label="telegrams" { (grouped(&meter.telegrams.to_string())) }
                                 td { (signal(meter.rssi)) }
                                 td.heard { (heard(meter.last_heard, true)) }
                             }
@@ -163,6 +174,9 @@ pub(super) fn unknown(meters: &[Unknown]) -> Markup {
 }
 
 const TABLE: &str = "meters";
+
+/// More than so many are found by a filter.
+const FEW: usize = 12;
 
 /// Meters on the air that are shown.
 const SHOWN: usize = 50;

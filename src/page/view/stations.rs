@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{dot, grouped, time};
-use crate::overview::{Condition, Overview};
+use crate::overview::{Condition, Meter, Overview};
 
 /// All of them.
 pub(super) fn stations(overview: &Overview) -> Markup {
@@ -50,22 +50,22 @@ fn source(overview: &Overview) -> Markup {
 
 fn meters(overview: &Overview) -> Markup {
     let all = &overview.meters;
-    let count = |wanted: fn(&Condition) -> bool| {
-        all.iter().filter(|meter| wanted(&meter.condition)).count()
-    };
-    let reading = count(|condition| *condition == Condition::Reading);
-    let refused = count(|condition| matches!(condition, Condition::Refused(_)));
-    let unheard = count(|condition| *condition == Condition::Unheard);
+    let count = |wanted: fn(&Meter) -> bool| all.iter().filter(|meter| wanted(meter)).count();
+    let reading = count(Meter::gives_readings);
+    let silent = count(|meter| meter.condition == Condition::Reading && meter.silent);
+    let refused = count(|meter| matches!(meter.condition, Condition::Refused(_)));
+    let unheard = count(|meter| meter.condition == Condition::Unheard);
     let state = match all.len() {
         0 => "none monitored".to_owned(),
         all => format!("{reading} of {all} give readings"),
     };
     let facts = html! {
         @if refused > 0 { (fact("refused", &html! { (refused) })) }
+        @if silent > 0 { (fact("silent", &html! { (silent) })) }
         @if unheard > 0 { (fact("not heard yet", &html! { (unheard) })) }
         (fact("not monitored", &html! { (overview.unknown.len()) }))
     };
-    station("Meters", refused == 0, &state, &facts)
+    station("Meters", refused + silent == 0, &state, &facts)
 }
 
 fn outbox(overview: &Overview) -> Markup {

@@ -45,6 +45,25 @@ fn only_what_has_changed_gets_another_version() {
 }
 
 #[test]
+fn a_silent_meter_does_not_look_alive() {
+    let mut overview = overview();
+    let alive = document(&overview).into_string();
+    assert!(alive.contains("2 of 2 give readings") && !alive.contains("silent"));
+    assert!(alive.contains("every 16 s"));
+    overview.meters[0].silent = true;
+    let document = document(&overview).into_string();
+    assert!(document.contains("1 of 2 give readings"), "{document}");
+    let row = row_of(&document, "meter-kam-1");
+    assert!(row.contains("silent") && row.contains("dot bad"), "{row}");
+    assert!(row_of(&document, "meter-kam-2").contains("dot good"));
+}
+
+fn row_of<'a>(document: &'a str, id: &str) -> &'a str {
+    let (_, from) = document.split_once(&format!("id=\"{id}\"")).unwrap();
+    from.split_once("</tr>").unwrap().0
+}
+
+#[test]
 fn nothing_from_outside_becomes_html() {
     let evil = "<script>\"'&".to_owned();
     let mut overview = overview();
