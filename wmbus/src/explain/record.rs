@@ -39,10 +39,14 @@ pub(super) fn explain_all(page: &mut Page<'_>, unsigned: bool, all: &[Record], n
     }
 }
 
-/// Writes down what is told of the manufacturer's own bytes that come next.
+/// Writes down the manufacturer's own bytes that come next, up to `end`, if anything is told of them.
 fn explain_own(page: &mut Page<'_>, notes: &[Note], end: usize) {
+    let begin = page.at;
     page.enter(Layer::Profile);
     page.add_notes(notes, end);
+    if page.at > begin {
+        page.add(end.saturating_sub(page.at), "data", "not known", "");
+    }
     page.enter(Layer::Apl);
 }
 

@@ -291,8 +291,22 @@ fn a_block_of_a_manufacturer_among_records() {
         "1E44496A677308500B167AD80010252F2F0F0000000080BF1B0000A6420000",
     );
     let own = own_parts(&explanation);
-    assert_eq!(own.len(), 3, "{own:?}");
+    assert_eq!(own.len(), 4, "{own:?}");
     assert_eq!(own[0], "18 4 state = 0");
+}
+
+// The telegram: wmbusmeters, qwaterv2.xmq (a Qundis meter, walk-by). The block's last byte, 67, ends it and says
+// nothing; byte 68 is the next record's.
+#[test]
+fn what_a_format_leaves_over_is_not_taken_for_the_record() {
+    let explanation = explain(
+        None,
+        "49449344123456781606780DFF5F3500824E00007F0007C113FFFF63961300DF2C82731200FE2463811300A400F200D100A900DD00E000E90006011601EA0027010F012F046D0211F225",
+    );
+    let own = own_parts(&explanation);
+    assert_eq!(own.first().unwrap(), "15 2 unknown");
+    assert_eq!(own.last().unwrap(), "67 1 not known");
+    has(&explanation, "apl DIF integer of 32 bits");
 }
 
 // The telegram: wmbusmeters, izar.xmq, with its default key. Once decrypted, its body is told at its place.
