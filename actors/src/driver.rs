@@ -19,11 +19,13 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::prelude::*;
 use slog::Logger;
 use tokio::sync::{Notify, Semaphore, mpsc, watch as channel};
+use tokio::time::timeout;
 
 use self::dongle::{Timing, Wanted};
 use self::line_source::{Origin, Position};
@@ -84,7 +86,8 @@ impl Config {
     /// A Driver that reads `source`.
     ///
     /// `parser` gets the telegrams. `permits` are those of the telegrams that must not be lost, in the whole system.
-    /// A file or standard input is read only once `meters_present` says so, and `ended` is told when it was read to its end.
+    /// A file or standard input is read only once `meters_present` says so, and `ended` is told when it was read to its end. A FIFO, whose
+    /// daemon does not wait, is read after 20 seconds all the same: so it is known what is on the air.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a different wire to the rest of the system"
@@ -156,7 +159,11 @@ impl Config {
             } => return im871a::run(path, *wanted, *timing, resets, &self.outlet).await,
             Source::File(path) => Origin::File(path.clone()),
             Source::Fifo(path) => {
-                line_source::run(&Origin::Fifo(path.clone()), &self.position, &self.outlet).await;
+                // What comes meanwhile waits in it.
+                let told = self.meters_present.wait_for(|present| *present);
+                let time = async { drop(timeout(TO_KNOW_THE_METERS, told).await) };
+                let origin = Origin::Fifo(path.clone());
+                line_source::run(&origin, &self.position, &self.outlet, time).await;
                 return;
             }
             Source::Stdin => Origin::Stdin,
@@ -171,8 +178,12 @@ impl Config {
             // Nobody will ever say so: the program is ending.
             return;
         }
-        let summary = line_source::run(&origin, &self.position, &self.outlet).await;
+        let now = std::future::ready(());
+        let summary = line_source::run(&origin, &self.position, &self.outlet, now).await;
         // Nobody listens only when the program is ending anyway.
         let _ = self.ended.send(SourceEnded(summary)).await;
     }
 }
+
+/// How long what comes through a FIFO waits for the set of meters of an earlier run, which is read from the disk meanwhile.
+const TO_KNOW_THE_METERS: Duration = Duration::from_secs(20);

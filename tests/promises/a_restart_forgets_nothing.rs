@@ -1,8 +1,12 @@
 //! What the gateway has on disk outlives it: readings that the broker has not acknowledged, and the meters that it monitors. A disk that
 //! cannot be written is told loudly, and readings go on.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::air::Air;
 use crate::support::broker::Broker;
@@ -49,6 +53,33 @@ fn readings_of_an_outage_outlive_the_gateway() {
         assert_eq!(gateway.wait().code(), Some(0));
         assert!(gateway.output().contains("all readings are delivered"));
     }
+}
+
+#[test]
+fn telegrams_wait_in_the_fifo_until_the_meters_are_known() {
+    let broker = Broker::start();
+    let subscriber = Subscriber::connect(&broker);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    // For reading too, so that it can be opened before the gateway does.
+    let both = OpenOptions::new().read(true).write(true).open(&path);
+    let mut fifo = both.unwrap();
+    let start = || {
+        Options::fifo(&broker, path.to_str().unwrap())
+            .state_dir(folder.path())
+            .start()
+    };
+    let mut gateway = start();
+    monitor(&gateway, &subscriber);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
+
+    writeln!(fifo, "{COMPACT_2_15}\n{FULL_2_15}").unwrap();
+    let mut gateway = start();
+    assert_eq!(energies(&subscriber, 2), ["2.15", "2.15"]);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait().code(), Some(0));
 }
 
 #[test]

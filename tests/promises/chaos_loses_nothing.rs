@@ -110,8 +110,10 @@ struct Fed {
 /// One run of the program.
 #[derive(Debug)]
 struct Life {
-    /// Since when it read the FIFO, if it came to saying so.
+    /// Since when what is in the FIFO is its own, if it came to saying so.
     listens: Option<Timestamp>,
+    /// Since when it read it.
+    reads: Option<Timestamp>,
     /// When it was killed: not before, and not after.
     from: Timestamp,
     to: Timestamp,
@@ -130,7 +132,8 @@ impl Life {
         let opened = said(OPENED);
         let knew = said(KNEW);
         Self {
-            listens: opened.zip(knew).map(|(opened, knew)| opened.max(knew)),
+            listens: opened,
+            reads: opened.zip(knew).map(|(opened, knew)| opened.max(knew)),
             from,
             to,
         }
@@ -138,8 +141,8 @@ impl Life {
 }
 
 /// The telegrams that were fed more than one second before the life that read them was killed, and that life; of the last one, which was
-/// not killed, all. Nobody owes what was fed while no gateway read the FIFO: it keeps no telegrams for later. The second is longer where the
-/// machine itself stood still.
+/// not killed, all. What comes before a life knows its meters waits in the FIFO, and its second begins then. Nobody owes what was fed while no
+/// gateway had the FIFO: it keeps no telegrams for later. The second is longer where the machine itself stood still.
 fn due(
     fed: &[Fed],
     lives: &[Life],
@@ -157,9 +160,13 @@ fn due(
             continue;
         }
         let in_time = life.is_none_or(|number| {
-            let killed = lives[number].from.max(fed.to);
-            let second = Duration::from_secs(1) + stalls.between(fed.to, killed);
-            killed.duration_since(fed.to) > SignedDuration::try_from(second).unwrap()
+            let Some(reads) = lives[number].reads else {
+                return false;
+            };
+            let read = fed.to.max(reads);
+            let killed = lives[number].from.max(read);
+            let second = Duration::from_secs(1) + stalls.between(read, killed);
+            killed.duration_since(read) > SignedDuration::try_from(second).unwrap()
         });
         if in_time {
             due.insert(fed.what.clone(), life);
@@ -509,7 +516,7 @@ fn make_fifo(path: &Path) {
     assert!(made.success());
 }
 
-/// The gateway reads telegrams when it has said both.
+/// The FIFO is the gateway's when it has said the first, and it reads telegrams when it has said both.
 const OPENED: &str = "FIFO opened";
 const KNEW: &str = "the meters of the last run are monitored";
 

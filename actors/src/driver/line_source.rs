@@ -53,13 +53,19 @@ enum Input {
     Fifo(fifo::Reader),
 }
 
-/// Reads to the end, from where the last life stopped.
-pub(super) async fn run(origin: &Origin, position: &Position, outlet: &Outlet) -> Summary {
+/// Opens the source, and as soon as it is time reads it to the end, from where the last life stopped.
+pub(super) async fn run(
+    origin: &Origin,
+    position: &Position,
+    outlet: &Outlet,
+    time: impl Future<Output = ()>,
+) -> Summary {
     let mut position = position.0.lock().await;
     let reading = match &mut *position {
         Some(reading) => reading,
         nothing => nothing.insert(Reading::start(origin, outlet).await),
     };
+    time.await;
     outlet
         .status
         .update(|status| status.path = Some(origin.name()));
