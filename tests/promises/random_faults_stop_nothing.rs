@@ -3,7 +3,7 @@
 //!
 //! Half a minute of it when run alone. An hour, with the failures that take the gateway longer to notice among them:
 //!
-//!     OMNIGATE_FAULTS_FOR=3600 cargo test --locked --features fault-injection --test promises random_faults -- --ignored --nocapture
+//!     OMNIGATE_FAULTS_FOR=3600 cargo test --locked --workspace --features fault-injection --test promises random_faults -- --ignored --nocapture
 //!
 //! It prints its seed and what happens; `OMNIGATE_SEED` repeats a run as far as threads and clocks can be repeated.
 
