@@ -187,3 +187,55 @@ impl Config {
 
 /// How long what comes through a FIFO waits for the set of meters of an earlier run, which is read from the disk meanwhile.
 const TO_KNOW_THE_METERS: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+    use crate::clock;
+
+    /// Stands in the Parser's place.
+    struct Probe(mpsc::UnboundedSender<Vec<u8>>);
+
+    impl Actor for Probe {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Parse> for Probe {
+        type Result = ();
+
+        fn handle(&mut self, Parse(telegram): Parse, _: &mut Context<Self>) {
+            self.0.send(telegram.bytes().to_vec()).unwrap();
+        }
+    }
+
+    #[actix_rt::test]
+    async fn what_comes_through_a_fifo_waits_until_the_meters_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let both = OpenOptions::new().read(true).write(true).open(&path);
+        writeln!(both.as_ref().unwrap(), "03442d2c").unwrap();
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let (known, meters_present) = channel::channel(false);
+        let config = Config::new(
+            Source::Fifo(path),
+            Probe(sender).start().recipient(),
+            Arc::new(Semaphore::new(1)),
+            meters_present,
+            mpsc::channel(1).0,
+            Arc::new(Counters::new()),
+            StatusSender::new(clock::now()),
+            Logger::root(slog::Discard, slog::o!()),
+        );
+        actix_rt::spawn(config.run());
+        let soon = timeout(Duration::from_millis(300), received.recv());
+        assert!(soon.await.is_err());
+        known.send(true).unwrap();
+        assert_eq!(received.recv().await.unwrap(), [3, 0x44, 0x2D, 0x2C]);
+    }
+}

@@ -112,7 +112,7 @@ impl Header {
 
     fn read_vifes(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
         let mut manufacturer = self.template.quantity == Quantity::Manufacturer;
-        loop {
+        for _ in 0..MAX_VIFES {
             let vife = reader.byte()?;
             let code = vife & 0x7F;
             match code {
@@ -156,6 +156,7 @@ impl Header {
                 return Ok(());
             }
         }
+        Err(reader.error(ErrorKind::Reserved(MORE)))
     }
 
     /// Some orthogonal VIFEs make another thing of the value: a date, a count, a duration, bytes.
@@ -226,6 +227,8 @@ fn read_difes(record: &mut Record, reader: &mut Reader<'_>) -> Result<(), Error>
 /// The extension bit: one more byte of the same kind follows.
 const MORE: u8 = 0x80;
 const MAX_DIFES: u32 = 10;
+/// As many may stand behind a VIF (EN 13757-3): what they add up to stays small.
+const MAX_VIFES: u32 = 10;
 /// The record error "none" (table 18).
 const NO_ERROR: u8 = 0x00;
 const PLAIN_TEXT: u8 = 0x7C;

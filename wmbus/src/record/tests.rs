@@ -190,6 +190,20 @@ fn data_information_block() {
     );
 }
 
+// VIF 13: 0.001 m³; the VIFE F0 (70 with more to follow): times 10^-6; ten VIFEs: 10^(-3 - 60) m³.
+#[test]
+fn at_most_ten_vifes() {
+    let vifes = |count: usize| format!("01 93 {} 70 05", "F0 ".repeat(count - 1));
+    let ten = Decimal::new(5, -63);
+    assert_eq!(one(&vifes(10)).value, Value::Decimal(ten));
+    for count in [11, 22, 23, 60] {
+        assert_eq!(
+            read(&vifes(count)).unwrap_err().kind,
+            ErrorKind::Reserved(0x80)
+        );
+    }
+}
+
 // One byte 05 with every row of the primary table: its lowest and highest code.
 #[test]
 fn primary_table() {
