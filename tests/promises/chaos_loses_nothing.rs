@@ -32,7 +32,7 @@ use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::network::Network;
 use crate::support::random::Random;
 use crate::support::subscriber::Subscriber;
-use crate::support::telegrams::{KEY, set_message};
+use crate::support::telegrams::{KEY, set_message_of};
 use crate::support::{DEADLINE, from_environment};
 
 #[test]
@@ -492,14 +492,8 @@ impl Stalls {
 /// The set message, until the gateway has stored it.
 fn tell_the_meters(gateway: &Gateway, subscriber: &Subscriber) {
     gateway.wait_for_output("commands are heard");
-    let entries: Vec<_> = (0..METERS)
-        .map(|number| {
-            let one = set_message().replace("32666857", &meter(number));
-            one.trim_matches(['[', ']']).to_owned()
-        })
-        .collect();
     let set = format!("v2/{GATEWAY}/sensors/set");
-    subscriber.publish(&set, &format!("[{}]", entries.join(",")));
+    subscriber.publish(&set, &set_message_of((0..METERS).map(meter)));
     let result = subscriber.wait_on(&format!("{set}/result"), 1)[0].json();
     assert_eq!(result["accepted"], METERS);
     let last = format!("v2/{GATEWAY}/kam-{}/config", meter(METERS - 1));

@@ -26,7 +26,7 @@ use crate::support::door::Door;
 use crate::support::from_environment;
 use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::subscriber::Subscriber;
-use crate::support::telegrams::{KEY, set_message};
+use crate::support::telegrams::{KEY, set_message_of};
 use crate::support::wait_for;
 
 #[test]
@@ -192,14 +192,8 @@ impl Meters {
 fn monitor(gateway: &Gateway, broker: &Broker) {
     gateway.wait_for_output("commands are heard");
     let subscriber = Subscriber::connect(broker);
-    let entries: Vec<_> = (0..METERS)
-        .map(|number| {
-            let one = set_message().replace("32666857", &meter(number));
-            one.trim_matches(['[', ']']).to_owned()
-        })
-        .collect();
     let set = format!("v2/{GATEWAY}/sensors/set");
-    subscriber.publish(&set, &format!("[{}]", entries.join(",")));
+    subscriber.publish(&set, &set_message_of((0..METERS).map(meter)));
     subscriber.wait_on(&format!("{set}/result"), 1);
 }
 

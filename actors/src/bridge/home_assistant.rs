@@ -227,21 +227,14 @@ fn device_class(field: &KnownField, medium: u8) -> Option<&'static str> {
         return None;
     };
     Some(match field.unit {
-        Unit::WattHour
-        | Unit::KilowattHour
-        | Unit::MegawattHour
-        | Unit::Joule
-        | Unit::Kilojoule
-        | Unit::Megajoule
-        | Unit::Gigajoule
-        | Unit::Calorie => "energy",
+        unit if is_energy(unit) => "energy",
         Unit::Watt | Unit::Kilowatt => "power",
         Unit::Var => "reactive_power",
         Unit::VoltAmpere => "apparent_power",
         Unit::Volt => "voltage",
         Unit::Ampere => "current",
         Unit::Hertz => "frequency",
-        Unit::CubicMetre | Unit::Litre | Unit::CubicFoot => match medium {
+        unit if is_volume(unit) => match medium {
             GAS => "gas",
             _ if WATER.contains(&medium) => "water",
             _ => "volume",
@@ -269,6 +262,14 @@ fn state_class(field: &KnownField) -> Option<&'static str> {
 }
 
 const fn is_amount(unit: Unit) -> bool {
+    is_energy(unit) || is_volume(unit)
+}
+
+const fn is_volume(unit: Unit) -> bool {
+    matches!(unit, Unit::CubicMetre | Unit::Litre | Unit::CubicFoot)
+}
+
+const fn is_energy(unit: Unit) -> bool {
     matches!(
         unit,
         Unit::WattHour
@@ -279,9 +280,6 @@ const fn is_amount(unit: Unit) -> bool {
             | Unit::Megajoule
             | Unit::Gigajoule
             | Unit::Calorie
-            | Unit::CubicMetre
-            | Unit::Litre
-            | Unit::CubicFoot
     )
 }
 

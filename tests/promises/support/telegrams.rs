@@ -32,6 +32,15 @@ pub fn set_message() -> String {
     set_message_with_key(KEY)
 }
 
+/// The same for meters with these serial numbers.
+pub fn set_message_of(serial_numbers: impl Iterator<Item = String>) -> String {
+    let entries = serial_numbers.map(|number| {
+        let one = set_message().replace(METER, &number);
+        one.trim_matches(['[', ']']).to_owned()
+    });
+    format!("[{}]", entries.collect::<Vec<_>>().join(","))
+}
+
 /// The same with another key.
 pub fn set_message_with_key(key: &str) -> String {
     format!(
