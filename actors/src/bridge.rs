@@ -37,6 +37,7 @@ use crate::output::base_topic::BaseTopic;
 use crate::output::state::STATE;
 use crate::publisher::{Announce, Announcement, News};
 use crate::supervision::Monitor;
+use crate::tick;
 use crate::uplink::Uplink;
 
 pub use config::{Config, Levers};
@@ -331,7 +332,7 @@ impl Actor for Bridge {
         let session = self.config.session(self.home_assistant.as_ref());
         let Config { turn, log, .. } = &self.config;
         self.uplink.start(session, turn, log.clone(), ctx);
-        ctx.run_interval(TICK, |bridge, _| {
+        ctx.run_interval_at(tick::next(TICK), TICK, |bridge, _| {
             bridge.uplink.watch();
             bridge.look();
         });

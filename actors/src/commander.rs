@@ -26,6 +26,7 @@ use crate::output::recalc::{STOP_ALL, Topics};
 use crate::secrets::Secret;
 use crate::set_message::{Afterthoughts, Limits, SetMessage, SetReport, Unusable};
 use crate::supervision::Monitor;
+use crate::tick;
 use crate::uplink::Uplink;
 
 use answers::Answers;
@@ -253,7 +254,7 @@ impl Actor for Commander {
         let Config { turn, log, .. } = &self.config;
         self.uplink
             .start(self.config.session(), turn, log.clone(), ctx);
-        ctx.run_interval(TICK, |commander, _| {
+        ctx.run_interval_at(tick::next(TICK), TICK, |commander, _| {
             commander.uplink.watch();
             commander.add_afterthoughts();
         });

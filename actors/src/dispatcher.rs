@@ -73,9 +73,10 @@ impl Handler<Route> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, Route(telegram): Route, _: &mut Self::Context) {
-        let _hand = self.config.rejects.hold(ACTOR, telegram.raw().clone());
-        faults::hit(ACTOR, "");
         self.refresh_routes();
+        let raw = telegram.raw().clone();
+        let _hand = self.config.rejects.hold(ACTOR, &raw);
+        faults::hit(ACTOR, "");
         let address = telegram.address();
         let Some(handler) = self.routes.get(&MeterId::of(address)) else {
             self.config.counters.increment(Count::UnknownMeter);

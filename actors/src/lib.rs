@@ -34,5 +34,6 @@ pub mod sighting;
 pub mod status;
 pub mod store;
 pub mod supervision;
+mod tick;
 pub mod tree;
 mod uplink;

@@ -86,6 +86,8 @@ pub struct Memory {
     pub sequence: Sequence<MeterReading, Decimal>,
     /// The telegrams heard lately, against duplicates of those without a number.
     pub recent: Recent,
+    /// Tells the key in use from others, if there is one.
+    pub key_check: Option<u16>,
     /// The highest message counter of those that the meter's MAC vouches for. It rises as long as a key is in use.
     pub message_counter: Option<u32>,
     /// The layouts of its compact telegrams, learned with the key in use.
@@ -181,12 +183,16 @@ impl Memory {
 impl Meter {
     /// A meter of which nothing was heard yet.
     pub fn new(name: MeterName, device_key: String, key: Option<Key>) -> Self {
+        let memory = Memory {
+            key_check: key.as_ref().map(memory::check),
+            ..Memory::default()
+        };
         Self {
             name: Arc::new(name),
             device_key,
             key: Mutex::new(key),
             key_generation: AtomicU32::new(0),
-            memory: Mutex::default(),
+            memory: Mutex::new(memory),
         }
     }
 
@@ -205,9 +211,11 @@ impl Meter {
     pub fn set_key(&self, key: Option<Key>) {
         let mut current = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != key {
+            let key_check = key.as_ref().map(memory::check);
             *current = key;
             self.key_generation.fetch_add(1, Ordering::Release);
             let mut memory = self.memory();
+            memory.key_check = key_check;
             memory.message_counter = None;
             memory.learned = None;
         }
@@ -218,8 +226,8 @@ impl Meter {
     /// # Errors
     /// [`Unreadable`]; then nothing is changed.
     pub fn remember(&self, bytes: &[u8]) -> Result<(), Unreadable> {
-        let kept = Memory::from_bytes(bytes, self.key().0.as_ref())?;
         let mut memory = self.memory();
+        let kept = Memory::from_bytes(bytes, memory.key_check)?;
         if memory.readings == 0 {
             *memory = Memory {
                 recent: memory.recent.clone(),
@@ -234,13 +242,6 @@ impl Meter {
             };
         }
         Ok(())
-    }
-
-    /// What is to be kept of it on disk; nothing before it gave a reading.
-    pub fn memory_to_keep(&self) -> Option<Box<[u8]>> {
-        let (key, _) = self.key();
-        let memory = self.memory();
-        (memory.readings > 0).then(|| memory.to_bytes(key.as_ref()))
     }
 
     /// What is remembered of it.

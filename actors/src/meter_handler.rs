@@ -24,6 +24,7 @@ use crate::sequence::{Admission, Step};
 use crate::supervision::{Monitor, catch};
 
 /// What every life of one meter's handler is made from.
+#[derive(Clone)]
 pub struct Config {
     /// The meter.
     pub meter: Arc<Meter>,
@@ -49,7 +50,7 @@ pub struct Shared {
 
 /// See the [module documentation](self).
 pub struct MeterHandler {
-    config: Arc<Config>,
+    config: Config,
     decoder: Decoder,
     key_generation: u32,
     profiles_generation: u32,
@@ -63,10 +64,10 @@ pub struct Decode(pub CheckedTelegram);
 
 impl MeterHandler {
     /// One life.
-    pub fn new(config: &Arc<Config>, monitor: &Arc<Monitor>) -> Self {
+    pub fn new(config: &Config, monitor: &Arc<Monitor>) -> Self {
         let (decoder, key_generation, profiles_generation) = config.decoder();
         Self {
-            config: Arc::clone(config),
+            config: config.clone(),
             decoder,
             key_generation,
             profiles_generation,
@@ -112,7 +113,7 @@ impl MeterHandler {
         telegram: &CheckedTelegram,
     ) -> Result<Vec<MeterReading>, Refusal> {
         let profile = self.profile(&reading);
-        let Config { meter, shared, .. } = &*self.config;
+        let Config { meter, shared, .. } = &self.config;
         let raw = telegram.raw();
         let numbered = reading.session.filter(|_| shared.live).map(|number| Step {
             number,
@@ -160,7 +161,7 @@ impl MeterHandler {
     }
 
     fn accept(&self, readings: &mut [MeterReading]) {
-        let Config { meter, shared, .. } = &*self.config;
+        let Config { meter, shared, .. } = &self.config;
         let count = readings.len() as u64;
         shared.counters.add(Count::Readings, count);
         let mut memory = meter.memory();
@@ -176,14 +177,13 @@ impl MeterHandler {
         if memory.note(Condition::Reading) {
             info!(shared.log, "meter gives readings"; "meter" => %meter.name);
         }
-        drop(memory);
         if let Some(last) = readings.last_mut().filter(|_| shared.live) {
-            last.memory = meter.memory_to_keep();
+            last.memory = memory.to_keep();
         }
     }
 
     fn refuse(&self, refusal: &Refusal, telegram: &CheckedTelegram) {
-        let Config { meter, shared, .. } = &*self.config;
+        let Config { meter, shared, .. } = &self.config;
         shared.counters.increment(refusal.count());
         let mut memory = meter.memory();
         memory.refused += 1;
@@ -203,7 +203,7 @@ impl Config {
     /// A decoder, with the generations of its key and of its profiles.
     fn decoder(&self) -> (Decoder, u32, u32) {
         let (key, key_generation) = self.meter.key();
-        let key = key.as_ref().map(MeterKey::from);
+        let key = key.map(MeterKey::small);
         let (profiles, generation) = self.shared.profiles.snapshot();
         let mut decoder = Decoder::with_profiles(key, profiles);
         decoder.set_learned(self.meter.memory().learned.clone());
@@ -225,11 +225,8 @@ impl Handler<Decode> for MeterHandler {
     type Result = ();
 
     fn handle(&mut self, Decode(telegram): Decode, ctx: &mut Self::Context) {
-        let _hand = self
-            .config
-            .shared
-            .rejects
-            .hold(ACTOR, telegram.raw().clone());
+        let shared = Arc::clone(&self.config.shared);
+        let _hand = shared.rejects.hold(ACTOR, telegram.raw());
         faults::hit(ACTOR, &self.config.meter.name);
         self.config.meter.memory().hear(&telegram);
         let admitted = self

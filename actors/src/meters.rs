@@ -24,7 +24,7 @@ use crate::sighting::Sighting;
 use crate::store::disk::{DiskStore, MetersSource, StoredMeter};
 use crate::store::meter_table::{MeterMap, MeterTable};
 use crate::supervision::{Child, ChildSpec, Handle, Monitor, Root, supervise};
-use crate::tree;
+use crate::{tick, tree};
 
 /// What every life of Meters is made from.
 #[derive(Clone)]
@@ -233,11 +233,11 @@ impl Meters {
     }
 
     fn start_handler(&self, meter: &Arc<Meter>) -> RunningHandler {
-        let config = Arc::new(meter_handler::Config {
+        let config = meter_handler::Config {
             meter: Arc::clone(meter),
             shared: Arc::clone(&self.config.shared),
             next: self.config.publish.branch(),
-        });
+        };
         let spec = ChildSpec {
             role: &tree::METER_HANDLER,
             instance: Some(meter.name.clone()),
@@ -313,7 +313,9 @@ impl Actor for Meters {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.adjust_handlers();
         self.config.announce.resume(&self.monitor, ctx);
-        ctx.run_interval(LOOK_EVERY, |meters, _| meters.look_for_doubts());
+        ctx.run_interval_at(tick::next(LOOK_EVERY), LOOK_EVERY, |meters, _| {
+            meters.look_for_doubts()
+        });
     }
 }
 

@@ -125,7 +125,7 @@ impl Parser {
     }
 
     /// A panic that one telegram causes is a rejection like any other: nobody can stop a gateway by radio.
-    fn parse(&self, raw: RawTelegram) -> Option<CheckedTelegram> {
+    fn parse(&self, raw: &RawTelegram) -> Option<CheckedTelegram> {
         let Config {
             counters,
             rejects,
@@ -137,16 +137,16 @@ impl Parser {
                 counters.increment(Count::TelegramsParsed);
                 Some(telegram)
             }
-            Ok(Err((raw, error))) => {
+            Ok(Err((_, error))) => {
                 counters.increment(Count::LinkLayerInvalid);
                 debug!(log, "telegram refused"; "reason" => "link layer invalid", "error" => %error);
-                rejects.push(ACTOR, &raw, &error.to_string());
+                rejects.push(ACTOR, raw, &error.to_string());
                 None
             }
             Err(panic) => {
                 counters.increment(Count::ParserPanics);
                 error!(log, "a telegram made the parser panic: please report it"; "reason" => "parser panic", "error" => %panic);
-                rejects.push(ACTOR, &raw, &panic.to_string());
+                rejects.push(ACTOR, raw, &panic.to_string());
                 None
             }
         }
@@ -167,9 +167,9 @@ impl Handler<Parse> for Parser {
     type Result = ();
 
     fn handle(&mut self, Parse(raw): Parse, ctx: &mut Self::Context) {
-        let _hand = self.config.rejects.hold(ACTOR, raw.clone());
+        let _hand = self.config.rejects.hold(ACTOR, &raw);
         faults::hit(ACTOR, "");
-        if let Some(telegram) = self.parse(raw) {
+        if let Some(telegram) = self.parse(&raw) {
             self.config.next.send(Route(telegram), &self.monitor, ctx);
         }
     }

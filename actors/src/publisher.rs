@@ -30,6 +30,7 @@ use crate::mqtt::{Connection, Event, Failure, Outgoing, QoS};
 use crate::output::recalc::Values;
 use crate::store::outbox::{NewRow, OutboxState, Row};
 use crate::supervision::{Monitor, unwinding};
+use crate::tick;
 use crate::uplink::Uplink;
 
 pub use crate::uplink::THE_BROKER;
@@ -75,7 +76,8 @@ impl Publisher {
     }
 
     fn accept(&self, reading: MeterReading) {
-        let _hand = self.config.rejects.hold(ACTOR, reading.raw.clone());
+        let raw = reading.raw.clone();
+        let _hand = self.config.rejects.hold(ACTOR, &raw);
         faults::hit(ACTOR, "");
         if reading.introduces {
             let news = News::Introduced(Arc::clone(&reading.profile));
@@ -253,7 +255,7 @@ impl Actor for Publisher {
         self.uplink
             .start(self.config.session(), turn, log.clone(), ctx);
         self.watch_outbox(ctx);
-        ctx.run_interval(TICK, |publisher, _| publisher.tick());
+        ctx.run_interval_at(tick::next(TICK), TICK, |publisher, _| publisher.tick());
     }
 }
 

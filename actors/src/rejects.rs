@@ -91,9 +91,9 @@ impl Rejects {
 
     /// Call this first in a handler with (a clone of) the telegram, and keep what it returns to the handler's end: if the handler
     /// panics, the telegram is put on this list. That it is lost is counted by the supervisor.
-    pub fn hold(&self, actor: &'static str, telegram: RawTelegram) -> InHand {
+    pub fn hold<'a>(&'a self, actor: &'static str, telegram: &'a RawTelegram) -> InHand<'a> {
         InHand {
-            rejects: self.clone(),
+            rejects: self,
             actor,
             telegram,
         }
@@ -110,17 +110,17 @@ impl Rejects {
 
 /// The telegram in hand, for as long as its handler runs. It is a local variable of the handler, so whatever unwinds the handler comes by.
 #[must_use = "the telegram is in hand until this is dropped"]
-pub struct InHand {
-    rejects: Rejects,
+pub struct InHand<'a> {
+    rejects: &'a Rejects,
     actor: &'static str,
-    telegram: RawTelegram,
+    telegram: &'a RawTelegram,
 }
 
-impl Drop for InHand {
+impl Drop for InHand<'_> {
     fn drop(&mut self) {
         if let Some(panic) = unwinding() {
             self.rejects
-                .push(self.actor, &self.telegram, &panic.to_string());
+                .push(self.actor, self.telegram, &panic.to_string());
         }
     }
 }
@@ -168,7 +168,8 @@ mod tests {
     fn only_the_telegram_of_a_handler_that_panics_is_rejected() {
         let rejects = Rejects::new(9);
         let handler = |byte: u8| {
-            let _hand = rejects.hold("meter_handler", telegram(byte));
+            let telegram = telegram(byte);
+            let _hand = rejects.hold("meter_handler", &telegram);
             assert!(byte != 2, "not two");
         };
         assert!(catch(|| handler(1)).is_ok());

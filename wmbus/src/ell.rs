@@ -98,7 +98,7 @@ impl Header {
         if session.is_encrypted() {
             let cipher = key.ok_or(ErrorKind::KeyMissing)?.aes128()?;
             crypto::ctr(
-                cipher,
+                cipher.as_ref(),
                 self.initial_counter(sender, session),
                 bytes.get_mut(start..).unwrap_or_default(),
             );

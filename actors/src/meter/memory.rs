@@ -55,10 +55,14 @@ struct LayoutsV1 {
 pub struct Unreadable;
 
 impl Memory {
-    /// What is to be kept on disk; `key` is the meter's.
-    pub fn to_bytes(&self, key: Option<&Key>) -> Box<[u8]> {
-        let v1 = V1 {
-            key_check: key.map(check),
+    /// What is to be kept on disk; nothing before the meter gave a reading.
+    pub fn to_keep(&self) -> Option<Box<[u8]>> {
+        (self.readings > 0).then(|| self.to_bytes())
+    }
+
+    fn to_bytes(&self) -> Box<[u8]> {
+        let encoded = Encoded::V1(V1 {
+            key_check: self.key_check,
             readings: self.readings,
             refused: self.refused,
             sequence: self.sequence.window().map(SequenceV1::from),
@@ -67,18 +71,20 @@ impl Memory {
                 address: learned.address().to_link(),
                 headers: learned.layouts().map(<[u8]>::to_vec).collect(),
             }),
-        };
-        // Numbers and lists of them: there is nothing that could fail.
-        postcard::to_allocvec(&Encoded::V1(v1))
-            .unwrap_or_default()
-            .into()
+        });
+        let mut usual = [0; USUAL_LENGTH];
+        match postcard::to_slice(&encoded, &mut usual) {
+            Ok(bytes) => (&*bytes).into(),
+            // Numbers and lists of them: nothing but the length could make it fail.
+            Err(_) => postcard::to_allocvec(&encoded).unwrap_or_default().into(),
+        }
     }
 
-    /// What was kept.
+    /// What was kept, of a meter whose key is [checked](check) with this.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn from_bytes(bytes: &[u8], key: Option<&Key>) -> Result<Self, Unreadable> {
+    pub fn from_bytes(bytes: &[u8], key_check: Option<u16>) -> Result<Self, Unreadable> {
         let (Encoded::V1(v1), rest) = postcard::take_from_bytes(bytes).map_err(|_| Unreadable)?;
         if !rest.is_empty() {
             return Err(Unreadable);
@@ -87,9 +93,10 @@ impl Memory {
             Some(sequence) => Sequence::resume(sequence.try_into()?),
             None => Sequence::new(),
         };
-        let same_key = v1.key_check == key.map(check);
+        let same_key = v1.key_check == key_check;
         let layouts = v1.layouts.filter(|_| same_key);
         Ok(Self {
+            key_check,
             readings: v1.readings,
             refused: v1.refused,
             sequence,
@@ -99,6 +106,9 @@ impl Memory {
         })
     }
 }
+
+/// What is kept of a meter without learned layouts is not longer.
+const USUAL_LENGTH: usize = 80;
 
 impl From<Window<Decimal>> for SequenceV1 {
     fn from(Window { highest, heard }: Window<Decimal>) -> Self {
@@ -145,8 +155,8 @@ fn time(milliseconds: i64) -> Result<Timestamp, Unreadable> {
     Timestamp::from_millisecond(milliseconds).map_err(|_| Unreadable)
 }
 
-/// Too short to say anything about the key.
-fn check(key: &Key) -> u16 {
+/// Tells one key from another; too short to say anything about it.
+pub(super) fn check(key: &Key) -> u16 {
     crc::en13757(key.as_bytes())
 }
 
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_by_every_later_version() {
         let written = bytes(WRITTEN_BY_VERSION_1);
-        let memory = Memory::from_bytes(&written, Some(&key())).unwrap();
+        let memory = Memory::from_bytes(&written, Some(check(&key()))).unwrap();
         assert_eq!((memory.readings, memory.refused), (5, 2));
         assert_eq!(memory.message_counter, Some(7));
         let window = memory.sequence.window().unwrap();
@@ -190,12 +200,12 @@ mod tests {
             learned.layouts().collect::<Vec<_>>(),
             [[0x04, 0x13, 0x02, 0x59]]
         );
-        assert_eq!(&*memory.to_bytes(Some(&key())), written);
+        assert_eq!(&*memory.to_bytes(), written);
     }
 
     #[test]
     fn a_meter_that_was_hardly_heard_takes_few_bytes() {
-        let bytes = Memory::default().to_bytes(None);
+        let bytes = Memory::default().to_bytes();
         assert!(bytes.len() < 10, "{bytes:?}");
         let memory = Memory::from_bytes(&bytes, None).unwrap();
         assert_eq!(memory.sequence.window(), None);
@@ -206,7 +216,7 @@ mod tests {
     fn with_another_key_only_the_session_number_counts() {
         let written = bytes(WRITTEN_BY_VERSION_1);
         for other in [None, Some(Key::from_bytes([7; 16]))] {
-            let memory = Memory::from_bytes(&written, other.as_ref()).unwrap();
+            let memory = Memory::from_bytes(&written, other.as_ref().map(check)).unwrap();
             assert!(memory.sequence.window().is_some());
             assert_eq!(memory.message_counter, None);
             assert_eq!(memory.learned, None);
@@ -216,7 +226,7 @@ mod tests {
     #[test]
     fn damage_and_later_versions_are_told() {
         let written = bytes(WRITTEN_BY_VERSION_1);
-        let read = |bytes: &[u8]| Memory::from_bytes(bytes, Some(&key())).err();
+        let read = |bytes: &[u8]| Memory::from_bytes(bytes, Some(check(&key()))).err();
         for end in 0..written.len() {
             assert_eq!(read(&written[..end]), Some(Unreadable), "{end} bytes");
         }
@@ -231,7 +241,7 @@ mod tests {
         assert!(matches!(memory.count(100), Err(Refusal::Duplicate)));
         assert!(matches!(memory.count(99), Err(Refusal::Replayed)));
         assert!(memory.count(101).is_ok());
-        let mut later = Memory::from_bytes(&memory.to_bytes(Some(&key())), Some(&key())).unwrap();
+        let mut later = Memory::from_bytes(&memory.to_bytes(), None).unwrap();
         assert!(matches!(later.count(100), Err(Refusal::Replayed)));
         assert!(later.count(102).is_ok());
     }

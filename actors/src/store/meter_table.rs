@@ -84,7 +84,8 @@ impl MetersSource for MeterTable {
             device_key: meter.device_key.clone(),
             key: meter.key().0,
             memory: meter
-                .memory_to_keep()
+                .memory()
+                .to_keep()
                 .filter(|_| with_memory && self.keeps_memory),
         };
         self.are_known()

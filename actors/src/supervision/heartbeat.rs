@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use actix::ArbiterHandle;
 
 use super::root::Root;
+use crate::tick;
 
 /// How often is looked, and how long a thread may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl Pulse {
         handle.spawn(async move {
             while !over.load(Relaxed) {
                 ticks.store(start.elapsed().as_millis() as u64, Relaxed);
-                tokio::time::sleep(interval).await;
+                tokio::time::sleep_until(tick::next(interval)).await;
             }
         });
         Self { arbiter, latest }

@@ -56,7 +56,7 @@
 //!     type Result = usize;
 //!
 //!     fn handle(&mut self, Parse(raw): Parse, ctx: &mut Context<Self>) -> usize {
-//!         let _hand = self.config.rejects.hold("parser", raw.clone());
+//!         let _hand = self.config.rejects.hold("parser", &raw);
 //!         faults::hit("parser", "");
 //!         // Pure code that a telegram from outside may bring to panic: a rejection like any other.
 //!         match supervision::catch(|| raw.bytes()[0]) {

@@ -260,7 +260,12 @@ impl Header {
         let counter = self
             .counter
             .ok_or(ErrorKind::UnsupportedAuthentication(control.0 & 0x0F))?;
-        let key = crypto::derive(key.aes128()?, Purpose::Authentication, counter, meter);
+        let key = crypto::derive(
+            key.aes128()?.as_ref(),
+            Purpose::Authentication,
+            counter,
+            meter,
+        );
         let mut mac = Mac::new(&key);
         mac.update(&[control.0]);
         mac.update(&counter.to_le_bytes());

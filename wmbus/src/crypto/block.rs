@@ -57,7 +57,7 @@ mod tests {
         ];
         let mut data = plain.as_flattened().to_vec();
         data.push(0x2F);
-        cbc_encrypt(cipher, initial, &mut data);
+        cbc_encrypt(cipher.as_ref(), initial, &mut data);
         assert_eq!(
             data[..16],
             0x7649abac8119b246cee98e9b12e9197d_u128.to_be_bytes()
@@ -67,7 +67,7 @@ mod tests {
             0x5086cb9b507219ee95db113a917678b2_u128.to_be_bytes()
         );
         assert_eq!(data[32], 0x2F);
-        cbc_decrypt(cipher, initial, &mut data);
+        cbc_decrypt(cipher.as_ref(), initial, &mut data);
         assert_eq!(data[..32], *plain.as_flattened());
     }
 

@@ -51,7 +51,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
         .ok_or_else(|| refused.error(ErrorKind::KeyMissing))?;
     let cipher = key.aes128().map_err(|kind| refused.error(kind))?;
     cbc_decrypt(
-        cipher,
+        cipher.as_ref(),
         initial_vector(input.plain.sender.to_link(), access_number),
         &mut body,
     );

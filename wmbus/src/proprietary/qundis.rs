@@ -62,7 +62,7 @@ fn read(input: &Input<'_>) -> Result<Vec<Record>, Error> {
         let key = input.key.ok_or_else(|| here.error(ErrorKind::KeyMissing))?;
         let cipher = key.aes128().map_err(|kind| here.error(kind))?;
         cbc_decrypt(
-            cipher,
+            cipher.as_ref(),
             initial_vector(input.plain.sender, access_number),
             &mut block,
         );
@@ -242,7 +242,11 @@ mod tests {
         let mut initial = [number; 16];
         initial[..8].copy_from_slice(&telegram[2..10]);
         let cipher = key.parse::<MeterKey>().unwrap();
-        cbc_encrypt(cipher.aes128().unwrap(), initial, &mut telegram[20..68]);
+        cbc_encrypt(
+            cipher.aes128().unwrap().as_ref(),
+            initial,
+            &mut telegram[20..68],
+        );
         let sealed: String = telegram.iter().map(|byte| format!("{byte:02X}")).collect();
         assert_eq!(decode_with(Some(key), &sealed)[2..], decode(WATER)[2..]);
         assert_eq!(error(&sealed).kind, ErrorKind::KeyMissing);

@@ -68,7 +68,7 @@ impl<'a> Message<'a> {
             (2, Some(key)) => self.decrypt_des(configuration, key, room),
             (5, Some(key)) => {
                 let initial = cbc_initial(address, fields.access_number);
-                self.decrypt_blocks(key.aes128()?, initial, room)
+                self.decrypt_blocks(key.aes128()?.as_ref(), initial, room)
             }
             (7, Some(key)) => {
                 let counter = self
@@ -76,7 +76,7 @@ impl<'a> Message<'a> {
                     .filter(|_| configuration.extension.derives_key());
                 let counter = counter.ok_or(ErrorKind::UnsupportedMode(7))?;
                 let key = crypto::derive(
-                    key.aes128()?,
+                    key.aes128()?.as_ref(),
                     Purpose::Encryption,
                     counter,
                     address.identification,
@@ -191,7 +191,7 @@ impl<'a> Message<'a> {
             return Err(ErrorKind::UnsupportedMode(10));
         }
         let key = crypto::derive(
-            key.aes128()?,
+            key.aes128()?.as_ref(),
             Purpose::Encryption,
             counter,
             address.identification,

@@ -189,7 +189,7 @@ impl<'a> Draft<'a> {
                 self.header(Configuration::mode_5(blocks))?
                     .write(&mut bytes);
                 let initial = cbc_initial(self.addressee(), self.access_number);
-                crypto::cbc_encrypt(cipher()?, initial, &mut body);
+                crypto::cbc_encrypt(cipher()?.as_ref(), initial, &mut body);
                 bytes.extend(body);
             }
             Protection::Mode7 { counter, .. } => {
@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
                 self.header(Configuration::mode_7(blocks))?
                     .write(&mut bytes);
                 let key = crypto::derive(
-                    cipher()?,
+                    cipher()?.as_ref(),
                     Purpose::Encryption,
                     counter,
                     self.addressee().identification,
@@ -210,7 +210,7 @@ impl<'a> Draft<'a> {
                     .write(&mut bytes);
                 let meter = self.addressee();
                 let key = crypto::derive(
-                    cipher()?,
+                    cipher()?.as_ref(),
                     Purpose::Encryption,
                     counter,
                     meter.identification,

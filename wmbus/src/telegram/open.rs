@@ -211,7 +211,7 @@ impl<'a> Sealed<'a> {
         });
         let decrypted = room.get_mut(..found).ok_or(too_long)?;
         decrypted.copy_from_slice(self.bytes);
-        crypto::ctr(key.aes128().map_err(error)?, counter, decrypted);
+        crypto::ctr(key.aes128().map_err(error)?.as_ref(), counter, decrypted);
         if ell::is_right(decrypted) {
             return Ok(decrypted.get(ell::CRC_LEN..).unwrap_or_default());
         }

@@ -152,7 +152,7 @@ mod extended_link_layer {
             panic!("not sealed")
         };
         let counter = sealed.header.initial_counter(meter(), sealed.session);
-        crypto::ctr(key().aes128().unwrap(), counter, &mut bytes[17..]);
+        crypto::ctr(key().aes128().unwrap().as_ref(), counter, &mut bytes[17..]);
         assert_eq!(open(&bytes, None).unwrap().bytes, PAYLOAD);
         assert_eq!(open(&bytes, Some(&key())), Err(ErrorKind::NotEncrypted));
         bytes[20] ^= 1;
