@@ -56,7 +56,7 @@ fn of_two_gateways_at_one_dongle_the_second_waits_until_the_first_is_gone() {
     subscriber.publish_retained(&format!("v2/{GATEWAY}/sensors/set"), &set_message());
     let air = Air::open();
     let mut first = Options::dongle(&broker, air.port()).start();
-    air.wait_until_listening();
+    first.wait_for_output("listening, actor: driver");
     let second = Options::dongle(&other, air.port()).start();
     second.wait_for_output("held by another program");
     let requests = air.dongle.requests();
@@ -66,6 +66,7 @@ fn of_two_gateways_at_one_dongle_the_second_waits_until_the_first_is_gone() {
         requests,
         "the second one talks to it"
     );
+    subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
 
     first.kill();
     second.wait_for_output("listening, actor: driver");

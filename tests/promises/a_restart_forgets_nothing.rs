@@ -4,14 +4,14 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::air::Air;
 use crate::support::broker::Broker;
+use crate::support::database::Copy;
 use crate::support::door::Door;
-use crate::support::gateway::{GATEWAY, Gateway, Options};
+use crate::support::gateway::{GATEWAY, Gateway, Options, wait_for_outbox};
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{
     COMPACT_2_06, COMPACT_2_15, COMPACT_LATER, FULL_2_15, set_message,
@@ -34,10 +34,10 @@ fn readings_of_an_outage_outlive_the_gateway() {
         door.shut();
         subscriber.wait_for_state(GATEWAY, "offline");
         gateway.feed([COMPACT_2_06, FULL_2_15, COMPACT_LATER]);
-        gateway.wait_for_output("meter gives readings");
+        wait_for_outbox(folder.path(), 3);
         if kill {
-            // The promise: what was received more than a second before.
-            std::thread::sleep(Duration::from_secs(2));
+            // How long that may take is another test's subject: `chaos_loses_nothing`.
+            wait_for_database(folder.path(), "SELECT count(*) FROM reading", 3);
             gateway.kill();
         } else {
             gateway.signal("TERM");
@@ -49,6 +49,7 @@ fn readings_of_an_outage_outlive_the_gateway() {
 
         let mut gateway = Options::behind(&door).state_dir(folder.path()).start();
         assert_eq!(energies(&subscriber, 3), ["2.06", "2.15", "2.15"]);
+        wait_for_outbox(folder.path(), 0);
         gateway.signal("TERM");
         assert_eq!(gateway.wait().code(), Some(0));
         assert!(gateway.output().contains("all readings are delivered"));
@@ -89,6 +90,7 @@ fn meters_are_monitored_after_a_restart_before_the_cloud_says_anything() {
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Options::stdin(&broker).state_dir(folder.path()).start();
     monitor(&gateway, &subscriber);
+    wait_for_database(folder.path(), METERS, 1);
     gateway.kill();
     drop(gateway);
     subscriber.wait_for_state(GATEWAY, "offline");
@@ -105,6 +107,7 @@ fn meters_are_monitored_after_a_restart_before_the_cloud_says_anything() {
     gateway.wait_for_output("commands are heard");
     subscriber.publish(&format!("v2/{GATEWAY}/sensors/set"), "[]");
     subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
+    wait_for_database(folder.path(), METERS, 0);
     gateway.kill();
     drop(gateway);
     let gateway = Options::stdin(&broker).state_dir(folder.path()).start();
@@ -167,6 +170,16 @@ fn a_replay_is_refused_after_a_restart() {
     subscriber.wait_for_state(GATEWAY, "offline");
     let data = subscriber.on(&format!("v2/{GATEWAY}/kam-32666857/data"));
     assert_eq!(data.len(), 4, "{data:?}");
+}
+
+/// How many meters the next start monitors, if it was told.
+const METERS: &str = "SELECT (SELECT count(*) FROM meter) FROM gateway WHERE meters_known";
+
+/// Waits until this question to the gateway's database has this answer.
+fn wait_for_database(state_dir: &Path, question: &str, answer: i64) {
+    wait_for(&format!("{answer} to be the answer to {question}"), || {
+        (Copy::of(state_dir)?.number(question)? == answer).then_some(())
+    });
 }
 
 /// Sends the set message and waits until the gateway monitors the meter.

@@ -167,8 +167,11 @@ fn of_a_thousand_set_messages_in_a_row_the_last_is_in_force() {
     assert_eq!(answered, results.len());
     // On a busy machine more may come in a moment than may wait for the Commander.
     wait_for("those without an answer to be logged as dropped", || {
-        let dropped: usize = gateway.output().lines().filter_map(dropped).sum();
-        (answered + dropped == 1000).then_some(())
+        let output = gateway.output();
+        let dropped: Vec<usize> = output.lines().filter_map(dropped).collect();
+        let all = answered + dropped.iter().sum::<usize>() == 1000;
+        // The log has five lines of a kind in a minute.
+        (all || dropped.len() >= 5).then_some(())
     });
     gateway.feed([COMPACT_2_06]);
     subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/data"), 4);

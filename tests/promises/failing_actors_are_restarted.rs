@@ -1,10 +1,13 @@
 //! A panic in any actor is survived: readings go on. A handler that panics for ever is parked and the others go on. A service actor
 //! that fails too often ends the program with the documented exit code.
 
+use std::time::{Duration, Instant};
+
 use crate::support::broker::Broker;
 use crate::support::gateway::{GATEWAY, Gateway, Options};
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{COMPACT_2_06, COMPACT_2_15, FULL_2_15, METER, set_message};
+use crate::support::wait_for;
 
 #[test]
 fn a_panic_in_the_parser() {
@@ -129,26 +132,23 @@ fn readings_go_on_after(fault: &str, actor: &str) {
 /// Sends the set message until it is answered: a command in the hand of a failing actor is lost.
 fn monitor_the_meter(subscriber: &Subscriber) {
     let set = format!("v2/{GATEWAY}/sensors/set");
-    for _ in 0..10 {
-        subscriber.publish(&set, &set_message());
-        for _ in 0..100 {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            if subscriber
-                .on(&format!("{set}/result"))
-                .iter()
-                .any(|m| m.payload.contains("true"))
-            {
-                return;
-            }
+    let mut sent = None::<Instant>;
+    wait_for("an answer to the set message", || {
+        if sent.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+            subscriber.publish(&set, &set_message());
+            sent = Some(Instant::now());
         }
-    }
-    panic!("the set message was never answered");
+        subscriber
+            .on(&format!("{set}/result"))
+            .iter()
+            .any(|answer| answer.payload.contains("true"))
+            .then_some(())
+    });
 }
 
 fn assert_restarted(gateway: &Gateway, actor: &str) {
-    let output = gateway.output();
-    let told = output
-        .lines()
-        .any(|line| line.contains("restarting") && line.contains(actor));
-    assert!(told, "no restart of {actor} in:\n{output}");
+    wait_for(&format!("the restart of {actor} to be logged"), || {
+        let told = |line: &str| line.contains("restarting") && line.contains(actor);
+        gateway.output().lines().any(told).then_some(())
+    });
 }

@@ -73,7 +73,17 @@ fn neither_in_the_log_nor_in_a_message_nor_in_a_file_for_others() {
         // Encrypted, encrypted with what is no key of it, and one that is no telegram.
         gateway.feed([COMPACT_2_06, FULL_2_15, KEY]);
     }
-    subscriber.wait_on(&format!("v2/{GATEWAY}/kam-32666857/data"), 4);
+    // The last answer may have been to an earlier message, sent twice: then the right key comes after the telegrams, or was lost.
+    crate::support::wait_for("readings with the right key", || {
+        let readings = subscriber.on(&format!("v2/{GATEWAY}/kam-32666857/data"));
+        if readings.len() >= 4 {
+            return Some(());
+        }
+        subscriber.publish(&set, &set_message());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        gateway.feed([COMPACT_2_06, FULL_2_15]);
+        None
+    });
     subscriber.publish(&format!("v2/{GATEWAY}/STOP"), GUESS);
     gateway.wait_for_output("STOP refused");
     let arguments = fs::read(format!("/proc/{}/cmdline", gateway.id())).unwrap();
@@ -119,6 +129,7 @@ fn neither_for_home_automation_nor_on_the_page_nor_for_commands() {
         .page(port)
         .faults("meters:panic:2,meter_handler:panic:1,bridge:panic:3")
         .start();
+    gateway.wait_for_output("the page is there");
     gateway.wait_for_output("requests are heard");
     gateway.wait_for_output("commands are heard");
     let requests = requests();

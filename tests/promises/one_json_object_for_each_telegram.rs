@@ -2,7 +2,7 @@
 
 use super::support::broker::Broker;
 use super::support::door::Door;
-use super::support::gateway::{GATEWAY, Options};
+use super::support::gateway::{GATEWAY, Options, wait_for_outbox};
 use super::support::subscriber::Subscriber;
 use super::support::telegrams::{
     COMPACT_2_06, COMPACT_2_15, COMPACT_LATER, FULL_2_15, set_message,
@@ -58,6 +58,8 @@ fn the_newest_is_kept_after_a_backlog() {
     let state = "home/meters/kam_32666857/state";
     gateway.feed([COMPACT_2_06]);
     subscriber.wait_on(state, 1);
+    // What is not acknowledged would come once more.
+    wait_for_outbox(gateway.folder(), 0);
 
     door.shut();
     gateway.feed([COMPACT_2_15, FULL_2_15, COMPACT_LATER]);

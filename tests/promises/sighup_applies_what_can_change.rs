@@ -38,6 +38,9 @@ fn another_broker_is_used_and_the_dongle_not_touched() {
     air.send(COMPACT_2_15);
     subscriber.wait_on(&data(), 4);
     let opened = gateway.output().matches("port opened").count();
+    gateway.wait_for_output("commands are heard");
+    let heard = |gateway: &Gateway| gateway.output().matches("commands are heard").count();
+    let before = heard(&gateway);
 
     gateway.edit_settings(&broker.url(), &other.url());
     reload(&gateway, "settings reloaded, changed: mqtt.url");
@@ -46,6 +49,10 @@ fn another_broker_is_used_and_the_dongle_not_touched() {
     air.send(FULL_2_15);
     at_other.wait_on(&data(), 4);
     assert_eq!(gateway.output().matches("port opened").count(), opened);
+    // The Commander may come later than the Publisher, and a STOP is not kept for it.
+    wait_for("commands to be heard at the other", || {
+        (heard(&gateway) > before).then_some(())
+    });
 
     // Nothing has changed since, so nothing is done.
     at_other.forget();
@@ -83,6 +90,10 @@ fn the_log_level_and_the_stop_token_change_at_once() {
         &gateway,
         "settings reloaded, changed: log.level mqtt.stop_token",
     );
+    // The next one is read when they are in force.
+    gateway.edit_settings("[mqtt]", "[mqtt]\nnonsense = 1");
+    reload(&gateway, "settings not reloaded");
+    gateway.edit_settings("nonsense = 1\n", "");
     subscriber.publish("STOP", "old token");
     gateway.wait_for_output("STOP refused");
     gateway.signal("HUP");

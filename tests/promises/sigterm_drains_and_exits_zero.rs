@@ -5,6 +5,7 @@ use crate::support::door::Door;
 use crate::support::gateway::{GATEWAY, Options};
 use crate::support::subscriber::Subscriber;
 use crate::support::telegrams::{COMPACT_2_06, FULL_2_15, set_message};
+use crate::support::wait_for;
 
 #[test]
 fn what_was_read_before_the_signal_is_delivered() {
@@ -39,6 +40,13 @@ fn a_broker_that_is_away_does_not_hold_up_the_end() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
+    wait_for("a second signal before the end", || {
+        ends_at_a_second_signal().then_some(())
+    });
+}
+
+/// It waits some seconds for the broker, so there is time for a second signal. False: the machine stood still for as long.
+fn ends_at_a_second_signal() -> bool {
     let broker = Broker::start();
     let door = Door::to(&broker);
     let subscriber = Subscriber::connect(&broker);
@@ -52,10 +60,12 @@ fn a_second_signal_ends_it_at_once() {
     gateway.feed([COMPACT_2_06]);
     gateway.wait_for_output("meter gives readings");
 
-    // It waits some seconds for the broker, so there is time for a second one.
     gateway.signal("TERM");
     gateway.wait_for_output("stopped, actor: meters");
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
-    assert!(gateway.output().contains("second signal"));
+    let output = gateway.output();
+    let too_late = output.contains("the broker did not take everything in time");
+    assert!(too_late || output.contains("second signal"));
+    !too_late
 }

@@ -192,7 +192,7 @@ fn the_dongle_is_reset_on_request() {
     let subscriber = Subscriber::connect(&broker);
     let air = Air::open();
     let gateway = start(Options::dongle(&broker, air.port()));
-    air.wait_until_listening();
+    gateway.wait_for_output("listening, actor: driver");
     let reset = ask(&subscriber, "dongle/reset", &json!({"transaction": 1}));
     assert_eq!(
         (&reset["status"], &reset["transaction"]),

@@ -338,6 +338,7 @@ fn a_certificate_says_who_a_client_is_as_well_as_a_password() {
     cloud.publish(&topic("sensors/set"), &set_message());
     let results = cloud.wait_on(&topic("sensors/set/result"), 1);
     assert_eq!(results[0].json()["accepted"], 1);
+    other.wait_on(&format!("v2/{OTHER_GATEWAY}/status"), 1);
     assert_eq!(other.all().len(), 1, "{:?}", other.all());
 
     // A password is not enough, nor is a certificate of somebody else's authority.

@@ -86,9 +86,10 @@ fn exactly_the_documented_fields_are_published() {
     subscriber.wait_on(&topic(), 1);
 
     air.dongle.plug_in().unwrap();
-    air.wait_until_listening();
+    subscriber.wait_on(&format!("v2/{GATEWAY}/sensors/set/result"), 1);
+    gateway.wait_for_output("listening, actor: driver");
     air.send(COMPACT_2_15);
-    gateway.wait_for_output("key");
+    gateway.wait_for_output("key rejected");
     air.dongle.fall_ill(Ailment::Babbles, Cure::Nothing);
     wait_for("a trouble in the status", || {
         seen(&subscriber)
@@ -156,8 +157,8 @@ fn changes_are_told_soon_and_not_too_often() {
     let (dongle, _) = VirtualDongle::open(7, 0x13, Some(&port)).unwrap();
     let air = Air::at(dongle, port);
     air.dongle.unplug();
-    let _gateway = Options::dongle(&broker, air.port()).start();
     let started = std::time::Instant::now();
+    let _gateway = Options::dongle(&broker, air.port()).start();
     subscriber.wait_on(&topic(), 1);
     for state in ["listening", "waiting", "listening"] {
         match state {

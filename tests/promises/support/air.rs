@@ -6,7 +6,7 @@ use std::time::Duration;
 use omnigate::simulate::VirtualDongle;
 use wmbus::im871a::{LinkMode, Rssi};
 
-use super::DEADLINE;
+use super::{DEADLINE, wait_for};
 
 /// A plugged-in dongle.
 pub struct Air {
@@ -40,18 +40,17 @@ impl Air {
         std::thread::sleep(Duration::from_millis(300));
     }
 
-    /// Sends a telegram, given as hexadecimal text.
+    /// Sends a telegram, given as hexadecimal text, as soon as the dongle hears it: on a busy machine the gateway may be resetting it.
     pub fn send(&self, telegram: &str) {
-        assert!(
-            self.dongle
-                .telegram(&bytes(telegram), LinkMode::C1a, Rssi::from_dbm(-71))
-        );
+        wait_for("the dongle to hear a telegram", || {
+            self.try_send(telegram).then_some(())
+        });
     }
 
-    /// Sends a telegram if the dongle hears it already.
-    pub fn try_send(&self, telegram: &str) {
+    /// Sends a telegram if the dongle hears it already, and says whether it does.
+    pub fn try_send(&self, telegram: &str) -> bool {
         self.dongle
-            .telegram(&bytes(telegram), LinkMode::C1a, Rssi::from_dbm(-71));
+            .telegram(&bytes(telegram), LinkMode::C1a, Rssi::from_dbm(-71))
     }
 
     /// Sends a telegram whose CRC is wrong on the serial line.

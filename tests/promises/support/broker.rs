@@ -30,16 +30,19 @@ impl Broker {
     }
 
     /// A broker with this `mosquitto.conf` for a free port.
-    pub fn configured(configuration: impl FnOnce(u16) -> String) -> Self {
-        let port = free_port();
-        let mut broker = Self {
-            port,
-            configuration: configuration(port),
-            folder: tempfile::tempdir().unwrap(),
-            process: None,
-        };
-        broker.resume();
-        broker
+    pub fn configured(configuration: impl Fn(u16) -> String) -> Self {
+        // Between asking for a port and using it somebody else may take it.
+        wait_for("a broker on a port of its own", || {
+            let port = free_port();
+            let mut broker = Self {
+                port,
+                configuration: configuration(port),
+                folder: tempfile::tempdir().unwrap(),
+                process: None,
+            };
+            broker.launch();
+            broker.has_its_port().then_some(broker)
+        })
     }
 
     pub fn port(&self) -> u16 {
@@ -60,6 +63,13 @@ impl Broker {
 
     /// Starts it again on the same port. It remembers nothing.
     pub fn resume(&mut self) {
+        self.launch();
+        wait_for("the broker to listen", || {
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+    }
+
+    fn launch(&mut self) {
         let configuration = self.folder.path().join("mosquitto.conf");
         fs::write(&configuration, &self.configuration).unwrap();
         let output = fs::File::create(self.folder.path().join(OUTPUT)).unwrap();
@@ -76,9 +86,26 @@ impl Broker {
                 panic!("the tests need {MOSQUITTO} (Debian package mosquitto): {error}")
             });
         self.process = Some(process);
+    }
+
+    /// Waits until it says that it runs, or has ended because its port is somebody else's.
+    fn has_its_port(&mut self) -> bool {
         wait_for("the broker to listen", || {
-            TcpStream::connect(("127.0.0.1", self.port)).ok()
-        });
+            let ended = self.process.as_mut()?.try_wait().unwrap();
+            let output = self.output();
+            if output.contains(" running\n") {
+                return Some(true);
+            }
+            assert!(
+                ended.is_none() || output.contains("Address already in use"),
+                "the broker has ended"
+            );
+            ended.map(|_| false)
+        })
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default()
     }
 }
 
@@ -86,8 +113,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let output = fs::read_to_string(self.folder.path().join(OUTPUT));
-            eprintln!("the broker said:\n{}", output.unwrap_or_default());
+            eprintln!("the broker said:\n{}", self.output());
         }
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::broker::Broker;
 use super::door::Door;
 use super::process::Process;
+use super::wait_for;
 
 /// The gateway's name in topics.
 pub const GATEWAY: &str = "706462169";
@@ -220,6 +221,15 @@ impl Gateway {
         assert!(before.contains(from), "{before}");
         std::fs::write(self.settings(), before.replace(from, to)).unwrap();
     }
+}
+
+/// Waits until the gateway that keeps its state there has so many readings that the broker has not acknowledged.
+pub fn wait_for_outbox(state_dir: &Path, readings: u64) {
+    wait_for(&format!("{readings} readings in the outbox"), || {
+        let status = omnigate::control::ask(state_dir, "status").ok()?;
+        let count = |what: &str| status["outbox"][what].as_u64();
+        (count("waiting")? + count("sent")? == readings).then_some(())
+    });
 }
 
 const SETTINGS: &str = "omnigate.toml";

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod browser;
 #[path = "../../../actors/tests/delivery/support/certificates.rs"]
 pub mod certificates;
+pub mod database;
 pub mod door;
 pub mod gateway;
 pub mod http;
@@ -33,16 +34,24 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// For the end of a program: an actor that fails again and again may do so for most of [`DEADLINE`] before the program gives up.
+pub const DEADLINE_OF_AN_END: Duration = DEADLINE.saturating_mul(2);
+
 /// Waits until the closure gives a value, or fails with `what` after [`DEADLINE`].
-pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn wait_for<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(DEADLINE, what, attempt)
+}
+
+/// The same for what takes longer.
+pub fn wait_at_most<T>(limit: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = attempt() {
             return value;
         }
         assert!(
             Instant::now() < deadline,
-            "waited {DEADLINE:?} in vain for {what}"
+            "waited {limit:?} in vain for {what}"
         );
         std::thread::sleep(Duration::from_millis(10));
     }

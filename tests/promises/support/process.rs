@@ -3,13 +3,17 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use super::wait_for;
+use super::{DEADLINE_OF_AN_END, wait_at_most, wait_for};
 
 /// Runs until it is dropped.
 pub struct Process {
     process: Child,
     output: Arc<Mutex<String>>,
+    /// They end with what they read.
+    collectors: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -27,9 +31,15 @@ impl Process {
             .spawn()
             .unwrap();
         let output: Arc<Mutex<String>> = Arc::default();
-        collect(process.stdout.take().unwrap(), Arc::clone(&output));
-        collect(process.stderr.take().unwrap(), Arc::clone(&output));
-        Self { process, output }
+        let collectors = [
+            collect(process.stdout.take().unwrap(), Arc::clone(&output)),
+            collect(process.stderr.take().unwrap(), Arc::clone(&output)),
+        ];
+        Self {
+            process,
+            output,
+            collectors,
+        }
     }
 
     /// Everything it printed so far, standard output and standard error together.
@@ -84,20 +94,22 @@ impl Process {
         self.process.try_wait().unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for all that it printed.
     pub fn wait(&mut self) -> ExitStatus {
         let process = &mut self.process;
-        let output = &self.output;
-        wait_for("the program's end", || {
+        let status = wait_at_most(DEADLINE_OF_AN_END, "the program's end", || {
             let ended = process.try_wait().unwrap();
             if ended.is_none() {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                thread::sleep(Duration::from_millis(20));
             }
             ended
         });
-        let status = process.wait().unwrap();
+        wait_for("the end of the program's output", || {
+            let ended = self.collectors.iter().all(JoinHandle::is_finished);
+            ended.then_some(())
+        });
         if !status.success() {
-            eprintln!("{}", output.lock().unwrap());
+            eprintln!("{}", self.output());
         }
         status
     }
@@ -111,18 +123,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("the program printed:\n{}", self.output());
         }
     }
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static, output: Arc<Mutex<String>>) {
-    std::thread::spawn(move || {
+fn collect(
+    stream: impl std::io::Read + Send + 'static,
+    output: Arc<Mutex<String>>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut output = output.lock().unwrap();
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::gateway::Options;
 use super::process::Process;
-use super::wait_for;
+use super::{DEADLINE_OF_AN_END, wait_at_most, wait_for};
 
 const UNIT: &str = include_str!("../../../deploy/omnigate.service");
 
@@ -72,7 +72,8 @@ impl ServiceManager {
 
     /// Waits until this run, the first is 0, has ended.
     pub fn end_of(&self, life: usize) -> ExitStatus {
-        wait_for(&format!("the end of run {life}"), || {
+        let what = format!("the end of run {life}");
+        wait_at_most(DEADLINE_OF_AN_END, &what, || {
             self.lives().get(life).and_then(|life| life.end)
         })
     }
