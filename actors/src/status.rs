@@ -114,12 +114,13 @@ mod tests {
         board.add("meters", || json!(3));
         board.add("meters", || json!({"monitored": 4}));
         let now = "2026-01-02T04:00:00Z".parse().unwrap();
-        let status: Value = serde_json::from_str(&board.online(now)).unwrap();
+        let mut status: Value = serde_json::from_str(&board.online(now)).unwrap();
+        assert!(status["uptime_seconds"].take().is_u64());
         assert_eq!(
             status,
             json!({
                 "state": "online", "time": "2026-01-02T04:00:00Z", "version": env!("CARGO_PKG_VERSION"),
-                "started": "2026-01-02T03:04:05Z", "uptime_seconds": 0, "meters": {"monitored": 4}
+                "started": "2026-01-02T03:04:05Z", "uptime_seconds": null, "meters": {"monitored": 4}
             })
         );
     }

@@ -239,18 +239,21 @@ fn a_change_comes_into_force_while_it_is_watched() {
             std::thread::sleep(Duration::from_millis(5));
         }
     };
+    let wait_for_count = |what: &str, count: u64| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while watch.section()()[what] != count {
+            assert!(Instant::now() < deadline, "never {count} {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
     wait_for_model("OmniPower");
     let before = in_force.generation();
     write(folder.path(), "mine.toml", &profile("KAM", "Mine", 0x30));
     wait_for_model("Mine");
     assert!(in_force.generation() > before);
-    assert_eq!(watch.section()()["from_files"], 1);
+    wait_for_count("from_files", 1);
     write(folder.path(), "mine.toml", "broken");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while watch.section()()["mistakes"] == 0 {
-        assert!(Instant::now() < deadline, "the mistake is never told");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for_count("mistakes", 1);
     wait_for_model("Mine");
     fs::remove_file(folder.path().join("mine.toml")).unwrap();
     wait_for_model("OmniPower");

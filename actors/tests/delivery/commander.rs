@@ -1,7 +1,7 @@
 //! The Commander: set messages are applied and answered, STOP stops, and nothing else does.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use omnigate_actors::commander::Pace;
@@ -15,17 +15,28 @@ use crate::support::broker::Broker;
 use crate::support::network::Network;
 use crate::support::system::{KEY, System, commander_config, topic, wait};
 use crate::support::wait_for;
-use crate::support::watcher::Watcher;
+use crate::support::watcher::{Heard, Watcher};
 
-/// Stands for Meters: keeps what it is given, and takes its time.
+/// Stands for Meters: keeps what it is given, and answers when it may.
 #[derive(Clone, Default)]
 struct Probe {
     sets: Arc<Mutex<Vec<Vec<String>>>>,
-    takes: Duration,
+    /// Every answer waits for a word from here, or for the end of the other side; `None`: none waits.
+    gate: Option<Arc<Mutex<mpsc::Receiver<()>>>>,
     panics: bool,
 }
 
 impl Probe {
+    /// One whose answers wait until the sender is dropped.
+    fn gated() -> (Self, mpsc::Sender<()>) {
+        let (release, gate) = mpsc::channel();
+        let probe = Self {
+            gate: Some(Arc::new(Mutex::new(gate))),
+            ..Self::default()
+        };
+        (probe, release)
+    }
+
     fn sets(&self) -> Vec<Vec<String>> {
         self.sets.lock().unwrap().clone()
     }
@@ -43,7 +54,9 @@ impl Handler<ApplySet> for Probe {
         let (entries, report) = set.into_parts();
         let names = entries.iter().map(|entry| entry.name.to_string()).collect();
         self.sets.lock().unwrap().push(names);
-        std::thread::sleep(self.takes);
+        if let Some(gate) = &self.gate {
+            let _ = gate.lock().unwrap().recv();
+        }
         MessageResult(report)
     }
 }
@@ -54,15 +67,21 @@ fn entry(number: usize) -> String {
     )
 }
 
-fn listening(watcher: &Watcher) {
+/// Waits until commands are heard. Returns how many were refused on the way, every one with an answer.
+fn listening(watcher: &Watcher) -> u64 {
+    let result = topic("sensors/set/result");
     // An unusable message is answered as soon as commands are heard.
     wait_for("commands to be heard", || {
         watcher.say(&topic("sensors/set"), "?");
         std::thread::sleep(Duration::from_millis(50));
-        watcher.on(&topic("sensors/set/result")).first().map(|_| ())
+        watcher.on(&result).first().map(|_| ())
     });
-    std::thread::sleep(Duration::from_millis(200));
+    // Answers come in order: after this one none is on its way.
+    watcher.say(&topic("sensors/set"), "{}");
+    watcher.wait_for_last(&result, "not a JSON list");
+    let answers = watcher.on(&result).len();
     watcher.forget();
+    answers as u64
 }
 
 /// So fast that no test meets it.
@@ -153,22 +172,29 @@ fn of_many_set_messages_the_last_is_applied_and_the_others_are_answered() {
         burst: 3,
         interval: Duration::from_millis(500),
     };
+    let (pace, counters) = (config.pace, Arc::clone(&config.counters));
+    let counted =
+        || counters.value(Count::CommandsAccepted) + counters.value(Count::CommandsRefused);
     let _commander = system.commander(config);
     listening(&watcher);
-    std::thread::sleep(Duration::from_secs(2));
-    watcher.forget();
 
+    let (before, began) = (counted(), Instant::now());
     for number in 1..=1000 {
         watcher.say(&topic("sensors/set"), &format!("[{}]", entry(number)));
+        // Of more than 64 for a Commander that does not get on, the oldest are dropped and not answered.
+        wait_for("the Commander to get on", || {
+            (before + number as u64 - counted() <= 50).then_some(())
+        });
     }
     let last = vec!["kam-1000".to_owned()];
     wait_for("the last set", || {
         (probe.sets().last() == Some(&last)).then_some(())
     });
+    let took = began.elapsed();
     let results = watcher.wait_on(&topic("sensors/set/result"), 1000);
-    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!((counted() - before, results.len()), (1000, 1000));
     let superseded = |result: &Value| result["error"] == "superseded by a later set message";
-    let results: Vec<_> = results.iter().map(|result| result.json()).collect();
+    let results: Vec<_> = results.iter().map(Heard::json).collect();
     let applied = results
         .iter()
         .filter(|result| result["accepted"] == 1)
@@ -178,7 +204,11 @@ fn of_many_set_messages_the_last_is_applied_and_the_others_are_answered() {
         1000
     );
     assert_eq!(probe.sets().len(), applied);
-    assert!(applied < 200, "{applied}");
+    let allowed = u128::from(pace.burst) + took.as_millis() / pace.interval.as_millis();
+    assert!(
+        applied as u128 <= allowed,
+        "{applied} were applied in {took:?}"
+    );
 }
 
 #[test]
@@ -187,10 +217,7 @@ fn one_set_at_a_time_and_stop_is_heard_meanwhile() {
     let watcher = Watcher::at(&broker.url());
     let system = System::new();
     let aside = System::new();
-    let probe = Probe {
-        takes: Duration::from_secs(2),
-        ..Probe::default()
-    };
+    let (probe, release) = Probe::gated();
     let (mut config, mut stops) =
         commander_config(&broker.url(), aside.start(probe.clone()).recipient());
     config.pace = FAST;
@@ -201,7 +228,10 @@ fn one_set_at_a_time_and_stop_is_heard_meanwhile() {
     }
     watcher.say("STOP", "");
     assert!(wait(stops.recv()).is_some());
-    assert_eq!(probe.sets().len(), 1);
+    wait_for("the first set to be in hand", || {
+        (probe.sets().len() == 1).then_some(())
+    });
+    drop(release);
     watcher.wait_on(&topic("sensors/set/result"), 3);
     assert_eq!(probe.sets(), [["kam-1"], ["kam-3"]]);
 }
@@ -257,8 +287,10 @@ fn a_retained_stop_and_one_sent_while_away_are_not_obeyed() {
         commander_config(&network.url(), system.start(Probe::default()).recipient());
     let counters = Arc::clone(&config.counters);
     let _commander = system.commander(config);
-    listening(&watcher);
-    assert!(counters.value(Count::CommandsRefused) >= 2);
+    let refused = listening(&watcher);
+    wait_for("both retained ones to be refused", || {
+        (counters.value(Count::CommandsRefused) == refused + 2).then_some(())
+    });
 
     network.refuse(true);
     network.cut();
@@ -304,6 +336,8 @@ fn a_retained_set_is_accepted_and_again_after_every_connect() {
     let _commander = system.commander(config);
     watcher.wait_on(&topic("sensors/set/result"), 1);
     network.cut();
+    // Not its answer: the one before may come twice.
+    wait_for("the second set", || (probe.sets().len() == 2).then_some(()));
     watcher.wait_on(&topic("sensors/set/result"), 2);
     assert_eq!(probe.sets(), [["kam-7"], ["kam-7"]]);
 }
@@ -315,11 +349,9 @@ fn an_answer_that_did_not_arrive_is_sent_again() {
     let watcher = Watcher::at(&broker.url());
     let system = System::new();
     let aside = System::new();
-    let probe = Probe {
-        takes: Duration::from_secs(1),
-        ..Probe::default()
-    };
+    let (probe, release) = Probe::gated();
     let (config, _stops) = commander_config(&network.url(), aside.start(probe.clone()).recipient());
+    let counters = Arc::clone(&config.counters);
     let _commander = system.commander(config);
     listening(&watcher);
     watcher.say(&topic("sensors/set"), "[]");
@@ -328,11 +360,15 @@ fn an_answer_that_did_not_arrive_is_sent_again() {
     });
     network.refuse(true);
     network.cut();
-    std::thread::sleep(Duration::from_secs(2));
+    wait_for("the connection to be lost", || {
+        (counters.value(Count::BrokerLost) == 1).then_some(())
+    });
+    drop(release);
+    wait_for("the set to be applied", || {
+        (counters.value(Count::CommandsAccepted) == 1).then_some(())
+    });
     assert!(watcher.on(&topic("sensors/set/result")).is_empty());
     network.refuse(false);
-    assert_eq!(
-        watcher.wait_on(&topic("sensors/set/result"), 1)[0].json()["accepted"],
-        0
-    );
+    let answer = watcher.wait_for_last(&topic("sensors/set/result"), "accepted");
+    assert_eq!(answer.json()["accepted"], 0);
 }

@@ -10,7 +10,7 @@ use omnigate_actors::secrets::Secret;
 use crate::support::broker::Broker;
 use crate::support::network::Network;
 use crate::support::watcher::Watcher;
-use crate::support::{Observed, address, config, wait_for, wanted};
+use crate::support::{Observed, PATIENCE, address, config, impatient, wait_for, wanted};
 
 fn message(topic: &str, payload: &str) -> Outgoing {
     Outgoing {
@@ -175,7 +175,9 @@ fn user_name_and_password_are_sent() {
 
 #[test]
 fn a_host_that_does_not_exist_is_told() {
-    let mut observed = Observed::start(config(address("mqtt://does-not-exist.invalid"), "a"));
+    let mut address = address("mqtt://does-not-exist.invalid");
+    address.connect_timeout = PATIENCE;
+    let mut observed = Observed::start(config(address, "a"));
     let why = observed.disconnected();
     assert!(
         why.starts_with("does-not-exist.invalid is not found"),
@@ -187,7 +189,7 @@ fn a_host_that_does_not_exist_is_told() {
 fn a_broker_that_accepts_and_says_nothing_is_given_up() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("mqtt://127.0.0.1:{}", listener.local_addr().unwrap().port());
-    let mut observed = Observed::start(config(address(&url), "a"));
+    let mut observed = Observed::start(config(impatient(&url), "a"));
     assert_eq!(
         observed.disconnected(),
         "the broker does not answer in time (return code -1)"
@@ -202,7 +204,9 @@ fn a_broker_that_accepts_and_says_nothing_is_given_up() {
 fn a_broker_that_stops_acknowledging_is_replaced() {
     let broker = Broker::start();
     let network = Network::to(broker.port());
-    let mut observed = Observed::start(config(address(&network.url()), "a"));
+    let address = impatient(&network.url());
+    let ack_timeout = address.ack_timeout;
+    let mut observed = Observed::start(config(address, "a"));
     for mute in [true, false] {
         let connection = observed.connected();
         observed.session.send(connection, &mut messages(10));
@@ -217,7 +221,7 @@ fn a_broker_that_stops_acknowledging_is_replaced() {
             observed.disconnected(),
             "stalled: 20 messages wait for their acknowledgement"
         );
-        assert!(began.elapsed() >= Duration::from_secs(2));
+        assert!(began.elapsed() >= ack_timeout);
         network.mute(false);
         network.stall(false);
     }
@@ -231,7 +235,7 @@ fn no_more_messages_are_on_their_way_than_the_window_allows() {
     let broker = Broker::start();
     let network = Network::to(broker.port());
     let watcher = Watcher::at(&broker.url());
-    let mut observed = Observed::start(config(address(&network.url()), "a"));
+    let mut observed = Observed::start(config(impatient(&network.url()), "a"));
     let connection = observed.connected();
     network.mute(true);
     observed.session.send(connection, &mut messages(100));
@@ -352,9 +356,13 @@ fn a_thread_that_does_not_get_on_is_seen() {
     first.listening();
     // Its turn does not come, as it would not if the library hung.
     let second = Observed::start_in_turn(config(address(&broker.url()), "a"), &turn);
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(second.session.silent_for() >= Duration::from_secs(2));
-    assert!(first.session.silent_for() < Duration::from_secs(2));
+    let long = Duration::from_secs(3);
+    wait_for("the silence of the second", || {
+        (second.session.silent_for() >= long).then_some(())
+    });
+    wait_for("a sign of life of the first", || {
+        (first.session.silent_for() < long).then_some(())
+    });
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn supervised(config: Config) -> Child<Driver> {
 
 /// What a virtual dongle in a hurry needs to start.
 const BOOT: Duration = Duration::from_millis(200);
-const LIMIT: Duration = Duration::from_secs(30);
+/// Longer than anything takes on a busy machine, and than a gateway that has not learned the rhythm takes to miss telegrams.
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn dongle() -> (VirtualDongle, PortPath) {
     let (dongle, path) = VirtualDongle::open(0x1234_5678, 0x14, None).unwrap();

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use super::happenings::obey_permissions;
 use super::*;
 
+/// After so long, the pauses between two attempts are as long as they become.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const README: &str = include_str!("../../../README.md");
 
 #[actix_rt::test]
@@ -120,7 +122,7 @@ impl Site {
             matches!(status.state, DriverState::Waiting { .. })
                 || steps.ping + steps.set_link_mode > 0
         };
-        timeout(2 * LIMIT, self.gateway.status.wait_for(condition))
+        timeout(LIMIT, self.gateway.status.wait_for(condition))
             .await
             .unwrap()
             .unwrap();
@@ -129,7 +131,7 @@ impl Site {
 
     async fn heard(&mut self, since: Instant) -> Duration {
         while self.gateway.telegrams.try_recv().is_ok() {}
-        timeout(3 * LIMIT, self.gateway.telegrams.recv())
+        timeout(LIMIT, self.gateway.telegrams.recv())
             .await
             .unwrap()
             .unwrap();
@@ -182,8 +184,7 @@ async fn held() -> Row {
     other.lock().unwrap();
     let mut site = Site::of(dongle, path);
     let noticed = site.noticed().await;
-    // The longest pause between two attempts has been reached by then.
-    sleep(LIMIT).await;
+    sleep(LONGEST_PAUSE).await;
     drop(other);
     let heard = site.heard(Instant::now()).await;
     Row {
@@ -198,7 +199,7 @@ async fn denied() -> Row {
     std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     let mut site = Site::of(dongle, path.clone());
     let noticed = site.noticed().await;
-    sleep(LIMIT).await;
+    sleep(LONGEST_PAUSE).await;
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let heard = site.heard(Instant::now()).await;
     Row {

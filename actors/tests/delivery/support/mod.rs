@@ -51,14 +51,23 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// The broker at this URL, with short times.
+/// The broker at this URL, tried again soon, but with so much time to answer that a busy machine does not look like a lost connection.
 pub fn address(url: &str) -> Address {
     Address {
         keep_alive: Duration::from_secs(30),
-        connect_timeout: Duration::from_secs(3),
-        ack_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(20),
+        ack_timeout: Duration::from_secs(30),
         backoff: Backoff::new(Duration::from_millis(50), Duration::from_millis(500), 50).unwrap(),
         ..Address::at(url.parse().unwrap())
+    }
+}
+
+/// The same for a broker that is to be given up.
+pub fn impatient(url: &str) -> Address {
+    Address {
+        connect_timeout: Duration::from_secs(5),
+        ack_timeout: Duration::from_secs(5),
+        ..address(url)
     }
 }
 

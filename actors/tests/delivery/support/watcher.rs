@@ -6,7 +6,7 @@ use std::time::Duration;
 use paho_mqtt as mqtt;
 use serde_json::Value;
 
-use super::wait_for;
+use super::{PATIENCE, wait_for};
 
 /// Connected until it is dropped.
 pub struct Watcher {
@@ -52,14 +52,8 @@ impl Watcher {
                 });
             }
         });
-        client
-            .connect(options)
-            .wait_for(Duration::from_secs(20))
-            .unwrap();
-        client
-            .subscribe("#", 1)
-            .wait_for(Duration::from_secs(20))
-            .unwrap();
+        client.connect(options).wait_for(PATIENCE).unwrap();
+        client.subscribe("#", 1).wait_for(PATIENCE).unwrap();
         Self { client, heard }
     }
 
@@ -102,7 +96,7 @@ impl Watcher {
     pub fn say(&self, topic: &str, payload: &str) {
         self.client
             .publish(mqtt::Message::new(topic, payload, 1))
-            .wait_for(Duration::from_secs(20))
+            .wait_for(PATIENCE)
             .unwrap();
     }
 
@@ -110,7 +104,7 @@ impl Watcher {
     pub fn say_for_ever(&self, topic: &str, payload: &str) {
         self.client
             .publish(mqtt::Message::new_retained(topic, payload, 1))
-            .wait_for(Duration::from_secs(20))
+            .wait_for(PATIENCE)
             .unwrap();
     }
 }
