@@ -117,16 +117,14 @@ impl Gateway {
     }
 
     /// Keeps telegrams on the air, as meters do, until the gateway has one.
-    async fn hears_again(&mut self, dongle: &VirtualDongle) {
+    async fn hears_again(&mut self, dongle: &VirtualDongle) -> RawTelegram {
         while self.telegrams.try_recv().is_ok() {}
         let end = Instant::now() + LIMIT;
         loop {
             dongle.telegram(&TELEGRAM, LinkMode::C1a, LOUD);
-            if timeout(Duration::from_millis(100), self.telegrams.recv())
-                .await
-                .is_ok()
-            {
-                return;
+            let telegram = timeout(Duration::from_millis(100), self.telegrams.recv());
+            if let Ok(telegram) = telegram.await {
+                return telegram.unwrap();
             }
             assert!(
                 Instant::now() < end,
@@ -135,6 +133,15 @@ impl Gateway {
             );
         }
     }
+}
+
+/// Waits until a number has grown so far, if it does.
+async fn grown_to(least: u64, number: impl Fn() -> u64) -> u64 {
+    let end = Instant::now() + LIMIT;
+    while number() < least && Instant::now() < end {
+        sleep(Duration::from_millis(5)).await;
+    }
+    number()
 }
 
 fn driver(

@@ -59,9 +59,7 @@ async fn daemon_and_gateway_survive_each_others_restart() {
         gateway.hears_again(&dongle).await;
         assert_eq!(gateway.driver.stop().await, Stopped::Clean);
         gateway = Gateway::reading(Source::Fifo(fifo.clone()));
-        gateway.hears_again(&dongle).await;
-        dongle.telegram(&TELEGRAM, LinkMode::C1a, LOUD);
-        let telegram = gateway.next().await;
+        let telegram = gateway.hears_again(&dongle).await;
         assert_eq!(telegram.bytes()[..40], TELEGRAM);
         assert_eq!(
             telegram.bytes().len(),
@@ -77,7 +75,7 @@ async fn daemon_and_gateway_survive_each_others_restart() {
 async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
     struct Slow {
         seen: Vec<RawTelegram>,
-        total: Arc<std::sync::atomic::AtomicUsize>,
+        total: Arc<std::sync::atomic::AtomicU64>,
     }
     impl Actor for Slow {
         type Context = Context<Self>;
@@ -106,7 +104,7 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
     }
     std::fs::write(file.path(), lines).unwrap();
 
-    let total = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let total = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let slow = Slow {
         seen: Vec::new(),
         total: Arc::clone(&total),
@@ -138,7 +136,7 @@ async fn every_line_of_a_file_arrives_however_slow_the_system_is() {
         (summary.telegrams, summary.refused, summary.failure),
         (10_000, 1, None)
     );
-    sleep(Duration::from_millis(200)).await;
-    assert_eq!(total.load(std::sync::atomic::Ordering::Relaxed), 10_000);
+    let arrived = grown_to(10_000, || total.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(arrived.await, 10_000);
     assert_eq!(counters.value(Count::SourceLinesRefused), 1);
 }

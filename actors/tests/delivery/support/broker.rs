@@ -39,7 +39,10 @@ impl Broker {
             folder,
             process: None,
         };
-        broker.resume();
+        // Another test may draw the same port before mosquitto has it.
+        while !broker.try_start() {
+            broker.port = free_port();
+        }
         broker
     }
 
@@ -61,13 +64,21 @@ impl Broker {
 
     /// Starts it again on the same port. It remembers nothing.
     pub fn resume(&mut self) {
+        wait_for("the port to be free again", || {
+            self.try_start().then_some(())
+        });
+    }
+
+    /// Tells whether it got its port.
+    fn try_start(&mut self) -> bool {
         let configuration = self.folder.path().join("mosquitto.conf");
         let listener = format!(
             "user root\nmax_queued_messages 0\nlistener {} 127.0.0.1\n",
             self.port
         );
         fs::write(&configuration, listener + &self.settings).unwrap();
-        let output = fs::File::create(self.folder.path().join("output")).unwrap();
+        let said = self.folder.path().join("output");
+        let output = fs::File::create(&said).unwrap();
         let process = Command::new(MOSQUITTO)
             .arg("-v")
             .arg("-c")
@@ -79,10 +90,13 @@ impl Broker {
             .unwrap_or_else(|error| {
                 panic!("the tests need {MOSQUITTO} (Debian package mosquitto): {error}")
             });
-        self.process = Some(process);
-        wait_for("the broker to listen", || {
-            TcpStream::connect(("127.0.0.1", self.port)).ok()
-        });
+        let process = self.process.insert(process);
+        // Who listens at the port may be somebody else.
+        wait_for("the broker to run or to end", || {
+            let ended = process.try_wait().unwrap().is_some();
+            let runs = fs::read_to_string(&said).unwrap().contains(" running");
+            (ended || runs).then_some(!ended)
+        })
     }
 }
 
