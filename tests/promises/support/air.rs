@@ -47,19 +47,20 @@ impl Air {
         });
     }
 
+    /// The same with a CRC that is wrong on the serial line.
+    pub fn send_with_wrong_crc(&self, telegram: &str) {
+        wait_for("the dongle to hear a telegram", || {
+            let (bytes, rssi) = (bytes(telegram), Rssi::from_dbm(-71));
+            self.dongle
+                .telegram_with_wrong_crc(&bytes, LinkMode::C1a, rssi)
+                .then_some(())
+        });
+    }
+
     /// Sends a telegram if the dongle hears it already, and says whether it does.
     pub fn try_send(&self, telegram: &str) -> bool {
         self.dongle
             .telegram(&bytes(telegram), LinkMode::C1a, Rssi::from_dbm(-71))
-    }
-
-    /// Sends a telegram whose CRC is wrong on the serial line.
-    pub fn send_with_wrong_crc(&self, telegram: &str) {
-        assert!(self.dongle.telegram_with_wrong_crc(
-            &bytes(telegram),
-            LinkMode::C1a,
-            Rssi::from_dbm(-71)
-        ));
     }
 }
 
