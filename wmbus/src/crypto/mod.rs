@@ -43,7 +43,7 @@ enum Cipher {
 
 impl MeterKey {
     /// An AES-128 key that is expanded anew for each telegram. Of many meters, whose telegrams come in turn, that takes less time than
-    /// fetching the 176 bytes of an expanded key from memory; of one, a tenth more.
+    /// fetching the 176 bytes of an expanded key from memory; of one, some 60 ns more.
     #[must_use]
     pub const fn small(key: Key) -> Self {
         Self(Cipher::Small(key))
