@@ -609,6 +609,10 @@ fn a_reading_without_channels_is_counted_and_not_sent() {
     let broker = Broker::start();
     let system = System::new();
     let publisher = system.publisher(publisher_config(&broker.url()));
+    // From then on nothing but the reading lets the Publisher look for something to send.
+    wait_for("the status to be acknowledged", || {
+        (publisher.counters.value(Count::MessagesPublished) >= 1).then_some(())
+    });
     let mut reading = Readings::new().next_of(1);
     reading.profile = Arc::new(wmbus::Profile::unknown(reading.profile.manufacturer));
     reading.introduces = true;
