@@ -303,7 +303,7 @@ impl Verdict {
         assert!(self.due.len() > self.fed.len() / 20 && !self.kept.is_empty());
         format!(
             "{} kills; {} telegrams fed, {} of them owed, {} seen in the outbox at a kill; {} arrived, with {} repeats, {} were fed to nobody or \
-             lost within a second of a kill",
+             lost right before a kill",
             self.lives.len(),
             self.fed.len(),
             self.due.len(),
