@@ -108,8 +108,8 @@ struct Audience {
 impl Audience {
     /// Shows what comes, plays the cloud, and ends the gateway when its time is over.
     fn watch(mut self, messages: &SyncReceiver<Option<Message>>) {
-        let (mut online, mut answered, mut stopped) = (false, false, false);
-        let mut asked_at = None::<Instant>;
+        let (mut online, mut answered) = (false, false);
+        let (mut asked_at, mut stopped_at) = (None::<Instant>, None::<Instant>);
         loop {
             match messages.recv_timeout(TICK) {
                 Ok(Some(message)) => {
@@ -135,8 +135,10 @@ impl Audience {
                 asked_at = Some(Instant::now());
                 self.send(&self.set);
             }
-            if !stopped && self.ends.is_some_and(|ends| Instant::now() >= ends) {
-                stopped = true;
+            if self.ends.is_some_and(|ends| Instant::now() >= ends)
+                && stopped_at.is_none_or(|stopped_at| stopped_at.elapsed() > ASK_AGAIN)
+            {
+                stopped_at = Some(Instant::now());
                 self.send(&self.stop);
             }
         }
