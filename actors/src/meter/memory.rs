@@ -80,7 +80,7 @@ impl Memory {
         }
     }
 
-    /// What was kept, of a meter whose key is [checked](check) with this.
+    /// What was kept, of a meter whose key gives this check.
     ///
     /// # Errors
     /// [`Unreadable`].
