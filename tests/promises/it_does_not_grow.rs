@@ -3,8 +3,9 @@
 //!
 //! Some things take room once, and do so here within the first tenth. The first failure of an actor, and the first outage, bring further
 //! pages of the program's own file into memory: code, and tables for unwinding, 1.2 MB in all. The database keeps the room that its longest
-//! backlog took until it finds the time to give it back, and the allocator what the longest outage took, so the first outage is the longest,
-//! and the database is compared with what it took at most within that tenth. There is no history: it fills for `history_days`, and the
+//! backlog took until it finds the time to give it back, and its log the room of the longest time between two checkpoints; the allocator keeps
+//! what the longest outage took. So the first outage is the longest, and the database is compared with what it took at most within the first
+//! four tenths, at whose end there has been an outage beside failing actors as well. There is no history: it fills for `history_days`, and the
 //! store's own tests hold it to its limit.
 //!
 //! It gets a million telegrams, which takes five minutes, or as many as `OMNIGATE_SOAK_TELEGRAMS` says:
@@ -82,9 +83,12 @@ fn in_memory_descriptors_threads_and_disk() {
         );
         if tenth == 1 {
             first = last;
-            first.database_kib = first.database_kib.max(largest);
+        }
+        if tenth <= 4 {
+            largest = largest.max(last.database_kib);
         }
     }
+    first.database_kib = largest;
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
     let output = gateway.output();
@@ -150,7 +154,7 @@ impl Use {
             let more = now.saturating_sub(then);
             assert!(
                 more <= 2 || more * 20 <= then,
-                "{what}: {now}, and after the first tenth {then}"
+                "{what}: {now}, and in the beginning {then}"
             );
         }
     }
