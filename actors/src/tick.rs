@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The next of the moments that are `interval` apart, by the runtime's clock; for the first look.
+/// The next of the moments that are `interval` apart, by the runtime's clock.
 pub(crate) fn next(interval: Duration) -> Instant {
     static ONE: OnceLock<Instant> = OnceLock::new();
     let now = Instant::now();

@@ -59,8 +59,6 @@ impl Publisher {
         });
         ctx.run_later(within, |publisher, _| publisher.finish_farewell());
         self.uplink.hurry();
-        // Nobody rings for an announcement that comes with a reading without channels.
-        self.send_more();
         self.advance_farewell();
         Box::pin(async { report.await.unwrap_or_default() })
     }
